@@ -1,0 +1,15 @@
+//! What the receiver and the worker both speak: configuration, messages, topology, secrets, health.
+//!
+//! Arrows run one way: the two programs use this crate, it uses neither of them.
+
+pub mod admin;
+pub mod broker;
+pub mod config;
+pub mod endpoint;
+pub mod envelope;
+pub mod publish;
+pub mod retry;
+pub mod secrets;
+pub mod shutdown;
+pub mod telemetry;
+pub mod topology;

@@ -1,0 +1,77 @@
+//! Logs: one line an event, pretty for a person or JSON for a machine.
+//!
+//! Never logged: bodies, tokens, secrets, the secret path segment, and the user ids of participants.
+
+use clap::{Args, ValueEnum};
+use std::error::Error;
+use std::io::IsTerminal as _;
+use tracing_subscriber::EnvFilter;
+
+/// How to log.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Logs (RUST_LOG filters, as in RUST_LOG=warn,apollo_worker=debug)")]
+pub struct LogConfig {
+    /// How log lines look.
+    #[arg(long = "log-format", env = "LOG__FORMAT", value_name = "LOG__FORMAT", default_value = "pretty")]
+    pub format: LogFormat,
+}
+
+/// The looks of a log line.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub enum LogFormat {
+    /// For a person at a terminal.
+    Pretty,
+    /// One JSON object a line.
+    Json,
+}
+
+/// lapin logs a returned message whole, body included, under this target.
+const SILENCED: &str = "lapin::returned_messages=off";
+
+/// Starts logging to standard error. Call it once, first of all.
+pub fn start(config: &LogConfig) {
+    let filter = std::env::var("RUST_LOG")
+        .ok()
+        .filter(|filter| !filter.is_empty())
+        .and_then(|filter| EnvFilter::try_new(filter).ok())
+        .unwrap_or_else(|| EnvFilter::new("info,lapin=error,sqlx::postgres::notice=warn"));
+    let filter = match SILENCED.parse() {
+        Ok(directive) => filter.add_directive(directive),
+        Err(_) => filter,
+    };
+    let lines = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_writer(std::io::stderr);
+    match config.format {
+        LogFormat::Pretty => lines.init(),
+        LogFormat::Json => lines.json().flatten_event(true).init(),
+    }
+}
+
+/// An error and its causes on one line, for where it is handled.
+#[must_use]
+pub fn with_causes(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text = format!("{text}: {error}");
+        cause = error.source();
+    }
+    text
+}
+
+/// Shows an error with all its causes on one line: each message says only what its own level attempted.
+pub struct Chain<'a>(pub &'a (dyn std::error::Error + 'static));
+
+impl std::fmt::Display for Chain<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}", self.0)?;
+        let mut cause = self.0.source();
+        while let Some(error) = cause {
+            write!(f, ": {error}")?;
+            cause = error.source();
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,118 @@
+//! The exchanges and queues of design.md section 4, declared by both programs at their start.
+
+use lapin::options::{ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptions};
+use lapin::types::{AMQPValue, FieldTable, LongString, ShortString};
+use lapin::{Channel, ExchangeKind};
+
+/// The topic exchange that everything is published to.
+pub const EXCHANGE: &str = "apollo";
+
+/// The topic exchange, and the queue behind it, of what could not be handled.
+pub const DEAD: &str = "apollo.dead";
+
+/// Deliveries that a message may outlive before the broker moves it to [`DEAD`]: it took its worker down
+/// with it each time. RabbitMQ counts the redeliveries, so a message is handed out once more than this.
+const DELIVERY_LIMIT: i32 = 20;
+
+/// A queue and the work that its messages ask for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Lane {
+    /// Notifications with summaries.
+    Summaries,
+    /// Consents, deregistrations, permission changes.
+    Account,
+    /// Fetches from Garmin's API.
+    Pull,
+}
+
+impl Lane {
+    /// All lanes.
+    pub const ALL: [Self; 3] = [Self::Summaries, Self::Account, Self::Pull];
+
+    /// The name in configuration, logs and metrics.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Summaries => "summaries",
+            Self::Account => "account",
+            Self::Pull => "pull",
+        }
+    }
+
+    /// The name of its queue.
+    #[must_use]
+    pub const fn queue(self) -> &'static str {
+        match self {
+            Self::Summaries => "apollo.summaries",
+            Self::Account => "apollo.account",
+            Self::Pull => "apollo.pull",
+        }
+    }
+
+    const fn binding(self) -> &'static str {
+        match self {
+            Self::Summaries => "push.#",
+            Self::Account => "account.#",
+            Self::Pull => "pull.#",
+        }
+    }
+}
+
+/// Declares every exchange, queue and binding; what exists already is left as it is.
+///
+/// # Errors
+/// The connection failed, or the broker holds something of the same name that was declared otherwise.
+pub async fn declare(channel: &Channel) -> lapin::Result<()> {
+    for exchange in [EXCHANGE, DEAD] {
+        let durable = ExchangeDeclareOptions { durable: true, ..Default::default() };
+        channel
+            .exchange_declare(exchange.into(), ExchangeKind::Topic, durable, FieldTable::default())
+            .await?;
+    }
+    declare_queue(channel, DEAD, quorum_arguments()).await?;
+    bind(channel, DEAD, DEAD, "#").await?;
+    for lane in Lane::ALL {
+        declare_queue(channel, lane.queue(), lane_arguments()).await?;
+        bind(channel, lane.queue(), EXCHANGE, lane.binding()).await?;
+    }
+    Ok(())
+}
+
+async fn declare_queue(channel: &Channel, name: &str, arguments: FieldTable) -> lapin::Result<()> {
+    let durable = QueueDeclareOptions { durable: true, ..Default::default() };
+    channel.queue_declare(name.into(), durable, arguments).await.map(drop)
+}
+
+async fn bind(channel: &Channel, queue: &str, exchange: &str, routing_key: &str) -> lapin::Result<()> {
+    let options = QueueBindOptions::default();
+    channel
+        .queue_bind(queue.into(), exchange.into(), routing_key.into(), options, FieldTable::default())
+        .await
+}
+
+fn quorum_arguments() -> FieldTable {
+    let mut arguments = FieldTable::default();
+    arguments.insert("x-queue-type".into(), text("quorum"));
+    arguments
+}
+
+/// Dead-lettering by the broker is at least once (RabbitMQ's guide on quorum queues), which asks for
+/// `reject-publish` as the overflow policy.
+fn lane_arguments() -> FieldTable {
+    let mut arguments = quorum_arguments();
+    arguments.insert("x-delivery-limit".into(), AMQPValue::LongInt(DELIVERY_LIMIT));
+    arguments.insert("x-dead-letter-exchange".into(), text(DEAD));
+    arguments.insert("x-dead-letter-strategy".into(), text("at-least-once"));
+    arguments.insert("x-overflow".into(), text("reject-publish"));
+    arguments
+}
+
+fn text(value: &str) -> AMQPValue {
+    AMQPValue::LongString(LongString::from(value))
+}
+
+/// The exchange's name in the type that lapin asks for.
+#[must_use]
+pub fn exchange() -> ShortString {
+    EXCHANGE.into()
+}
