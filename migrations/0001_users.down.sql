@@ -1,0 +1,2 @@
+DROP SCHEMA garmin_wellness;
+DROP SCHEMA garmin_oauth CASCADE;

@@ -1,0 +1,1 @@
+DROP SCHEMA garmin_raw CASCADE;
