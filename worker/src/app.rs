@@ -1,0 +1,188 @@
+//! The worker as an object: built from its settings, then run until it is told to stop.
+
+use crate::config::{ServedLane, WorkerConfig};
+use crate::lane::LaneRunner;
+use crate::metrics::Metrics;
+use crate::store::raw::RawStore;
+use crate::store::{self, DatabaseUrlError};
+use crate::summaries::Registry;
+use crate::summaries::handler::SummariesHandler;
+use apollo_shared::admin::{self, Readiness};
+use apollo_shared::broker::{Broker, BrokerConfigError};
+use apollo_shared::secrets::{KeyError, Keyring};
+use apollo_shared::telemetry::Chain;
+use sqlx::PgPool;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+use time::OffsetDateTime;
+use tokio::net::TcpListener;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+/// How long the batches in hand may take after the order to stop.
+const GRACE: Duration = Duration::from_secs(30);
+
+/// How often old raw notifications are dropped and the next day's partition is made.
+const HOUSEKEEPING: Duration = Duration::from_secs(3600);
+
+/// Why the worker cannot be built.
+#[derive(Debug, thiserror::Error)]
+pub enum BuildError {
+    /// A wrong setting.
+    #[error(transparent)]
+    Database(#[from] DatabaseUrlError),
+    /// A wrong setting.
+    #[error(transparent)]
+    Broker(#[from] BrokerConfigError),
+    /// A wrong setting.
+    #[error(transparent)]
+    Keys(#[from] KeyError),
+    /// The admin listener's address is taken.
+    #[error("WORKER__ADMIN_LISTEN: cannot listen on {address}")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// Why.
+        source: io::Error,
+    },
+    /// A mistake of ours.
+    #[error("the metrics cannot be registered")]
+    Metrics(#[from] prometheus::Error),
+}
+
+impl BuildError {
+    /// Whether the settings are to blame, rather than the machine.
+    #[must_use]
+    pub fn is_usage(&self) -> bool {
+        matches!(self, Self::Database(_) | Self::Broker(_) | Self::Keys(_))
+    }
+}
+
+/// A worker that listens for scrapes but does not work yet.
+pub struct Worker {
+    config: WorkerConfig,
+    listener: TcpListener,
+    address: SocketAddr,
+    pool: PgPool,
+    broker: Broker,
+    keyring: Arc<Keyring>,
+    metrics: Arc<Metrics>,
+    readiness: Readiness,
+}
+
+impl Worker {
+    /// Checks the settings and binds the admin listener; connects to nothing yet, so neither RabbitMQ nor
+    /// PostgreSQL need to be up.
+    ///
+    /// # Errors
+    /// See [`BuildError`].
+    pub async fn build(config: WorkerConfig) -> Result<Self, BuildError> {
+        let options = store::connect_options(&config.database.url)?;
+        let pool = store::pool(options, config.database.max_connections.get());
+        let broker = Broker::new(&config.broker, "apollo-worker")?;
+        let keyring = Arc::new(Keyring::new(&config.secrets)?);
+        let address = config.admin.listen;
+        let listening = async {
+            let listener = TcpListener::bind(address).await?;
+            let address = listener.local_addr()?;
+            Ok((listener, address))
+        };
+        let (listener, address) = listening.await.map_err(|source| BuildError::Listen { address, source })?;
+        let metrics = Arc::new(Metrics::new()?);
+        let readiness = Readiness::default();
+        readiness.not_ready("worker", "starting");
+        Ok(Self { config, listener, address, pool, broker, keyring, metrics, readiness })
+    }
+
+    /// Where metrics and health are served.
+    #[must_use]
+    pub fn admin_address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Works until `stop`, then finishes what it has in hand within 30 s.
+    ///
+    /// # Errors
+    /// A task that must not end has ended.
+    pub async fn run(self, stop: CancellationToken) -> io::Result<()> {
+        let raw = Arc::new(RawStore::default());
+        let mut lanes = JoinSet::new();
+        if self.config.lanes.lanes.contains(&ServedLane::Summaries) {
+            lanes.spawn(self.summaries_lane(&raw).run(stop.clone()));
+        }
+        self.readiness.ready("worker");
+        tracing::info!("worker {} started, admin listener on {}", env!("CARGO_PKG_VERSION"), self.address);
+
+        let admin_stop = CancellationToken::new();
+        let admin = admin::serve(
+            self.listener,
+            self.metrics.registry.clone(),
+            self.readiness.clone(),
+            admin_stop.clone(),
+        );
+        let housekeeping = housekeeping(raw, self.pool.clone(), self.config.raw_retention_days);
+        tokio::select! {
+            ended = admin => return Err(io::Error::other(format!("the admin listener ended: {ended:?}"))),
+            () = housekeeping => return Err(io::Error::other("the housekeeping ended")),
+            ended = lanes.join_next(), if !stop.is_cancelled() => {
+                if !stop.is_cancelled() {
+                    return Err(io::Error::other(format!("a lane ended: {ended:?}")));
+                }
+            }
+            () = stop.cancelled() => {}
+        }
+        self.readiness.not_ready("worker", "stopping");
+        let finished =
+            tokio::time::timeout(GRACE, async { while lanes.join_next().await.is_some() {} }).await;
+        if finished.is_err() {
+            tracing::warn!(
+                "not all batches were finished within {} s; they will come again",
+                GRACE.as_secs()
+            );
+        }
+        let _ = tokio::time::timeout(Duration::from_secs(1), self.pool.close()).await;
+        tracing::info!("worker stopped");
+        Ok(())
+    }
+
+    fn summaries_lane(&self, raw: &Arc<RawStore>) -> LaneRunner<SummariesHandler> {
+        let handler = SummariesHandler {
+            registry: Arc::new(Registry::new()),
+            keyring: Arc::clone(&self.keyring),
+            pool: self.pool.clone(),
+            raw: Arc::clone(raw),
+            raw_is_kept: self.config.raw_retention_days > 0,
+            metrics: Arc::clone(&self.metrics),
+            readiness: self.readiness.clone(),
+        };
+        LaneRunner {
+            handler: Arc::new(handler),
+            broker: self.broker.clone(),
+            config: self.config.lanes.clone(),
+            metrics: Arc::clone(&self.metrics),
+            readiness: self.readiness.clone(),
+        }
+    }
+}
+
+/// Makes tomorrow's partition today, and drops those that are older than the retention.
+async fn housekeeping(raw: Arc<RawStore>, pool: PgPool, retention_days: u16) {
+    let mut interval = tokio::time::interval(HOUSEKEEPING);
+    loop {
+        interval.tick().await;
+        let today = OffsetDateTime::now_utc().date();
+        let oldest = today.saturating_sub(time::Duration::days(retention_days.into()));
+        let ahead = today.next_day().filter(|_| retention_days > 0);
+        let kept = async {
+            raw.ensure_partitions(&pool, ahead.into_iter().collect()).await?;
+            raw.drop_before(&pool, oldest).await
+        };
+        match kept.await {
+            Ok(dropped) if dropped.is_empty() => {}
+            Ok(dropped) => tracing::info!("dropped raw notifications older than {oldest}: {dropped:?}"),
+            Err(error) => tracing::warn!("housekeeping failed, next try in an hour: {}", Chain(&error)),
+        }
+    }
+}

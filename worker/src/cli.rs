@@ -1,0 +1,130 @@
+//! `apollo-worker`: the service, and the commands that operators give.
+
+use crate::app::Worker;
+use crate::config::{AdminConfig, DatabaseConfig, WorkerConfig};
+use crate::store::{self, schema};
+use apollo_shared::secrets::Keyring;
+use apollo_shared::telemetry::{self, LogConfig};
+use apollo_shared::{admin, shutdown};
+use clap::{Args, Parser, Subcommand};
+use sqlx::postgres::PgConnectOptions;
+use time::OffsetDateTime;
+
+/// Stores what Apollo's receiver took from Garmin in PostgreSQL.
+///
+/// Every setting is an environment variable (or the option beside it); a file .env is read if there is one.
+#[derive(Debug, Parser)]
+#[command(name = "apollo-worker", version, arg_required_else_help = true)]
+pub struct Cli {
+    #[command(flatten)]
+    log: LogConfig,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Runs the service: takes notifications from RabbitMQ and stores them, until SIGTERM or Ctrl-C
+    Serve(Box<WorkerConfig>),
+    /// Brings the database's schema to this program's version; safe to run many times, and by many at once
+    Migrate(Migrate),
+    /// Makes keys for SECRETS__KEYS
+    #[command(subcommand)]
+    Keys(Keys),
+    /// Asks a running worker whether it is ready; exit code 0 if so, else 1 and the reasons
+    Health(AdminConfig),
+}
+
+#[derive(Debug, Args)]
+struct Migrate {
+    #[command(flatten)]
+    database: DatabaseConfig,
+    #[command(subcommand)]
+    action: Option<MigrateAction>,
+}
+
+#[derive(Debug, Clone, Copy, Subcommand)]
+enum MigrateAction {
+    /// Goes forward to this program's version (what `migrate` alone does)
+    Up,
+    /// Goes back, dropping what later versions brought: their tables with all data in them
+    Down {
+        /// The version to go back to; 0 for an empty database
+        #[arg(long)]
+        to: i64,
+    },
+    /// Shows the version of the database and of this program
+    Status,
+}
+
+#[derive(Debug, Subcommand)]
+enum Keys {
+    /// Prints a new key; put it in front of SECRETS__KEYS, and keep the old ones behind it
+    New {
+        /// The key's name, stored with all that it seals; by default today's date
+        #[arg(long, value_parser = key_id)]
+        id: Option<String>,
+    },
+}
+
+fn key_id(text: &str) -> Result<String, String> {
+    let fits = !text.is_empty() && text.len() <= 64 && !text.contains([':', ',', ' ']);
+    fits.then(|| text.to_owned())
+        .ok_or_else(|| "1 to 64 characters without colon, comma and space".to_owned())
+}
+
+/// Carries the command out.
+///
+/// # Errors
+/// What went wrong, for the terminal.
+pub async fn run(cli: Cli) -> anyhow::Result<()> {
+    telemetry::start(&cli.log);
+    match cli.command {
+        Command::Serve(config) => {
+            let stop = shutdown::on_signal()?;
+            Ok(Worker::build(*config).await?.run(stop).await?)
+        }
+        Command::Migrate(Migrate { database, action }) => {
+            let options = store::connect_options(&database.url)?;
+            migrate(&options, action.unwrap_or(MigrateAction::Up)).await
+        }
+        Command::Keys(Keys::New { id }) => {
+            let id = id.unwrap_or_else(|| OffsetDateTime::now_utc().date().to_string());
+            println!("{}", Keyring::generate(&id));
+            Ok(())
+        }
+        Command::Health(AdminConfig { listen }) => {
+            admin::check(listen).await?;
+            println!("ready");
+            Ok(())
+        }
+    }
+}
+
+async fn migrate(options: &PgConnectOptions, action: MigrateAction) -> anyhow::Result<()> {
+    let (before, after) = match action {
+        MigrateAction::Up => schema::migrate(options).await?,
+        MigrateAction::Down { to } => schema::migrate_down(options, to).await?,
+        MigrateAction::Status => {
+            let found = schema::version(&mut schema::connect(options).await?).await?;
+            println!("the schema is at version {found}; this program's is {}", schema::known_version());
+            return Ok(());
+        }
+    };
+    match before == after {
+        true => println!("the schema is at version {after} already"),
+        false => println!("the schema was at version {before} and is now at {after}"),
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_well_defined() {
+        Cli::command().debug_assert();
+    }
+}

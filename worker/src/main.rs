@@ -1,0 +1,30 @@
+//! The program `apollo-worker`; everything is in the library.
+
+use apollo_shared::config::{EXIT_USAGE, load};
+use apollo_worker::app::BuildError;
+use apollo_worker::cli::{self, Cli};
+use apollo_worker::store::DatabaseUrlError;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let cli: Cli = match load() {
+        Ok(cli) => cli,
+        Err(code) => return code,
+    };
+    let runtime = match tokio::runtime::Runtime::new() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("error: the runtime cannot be started: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    match runtime.block_on(cli::run(cli)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            let usage = error.is::<DatabaseUrlError>()
+                || error.downcast_ref::<BuildError>().is_some_and(BuildError::is_usage);
+            if usage { ExitCode::from(EXIT_USAGE) } else { ExitCode::FAILURE }
+        }
+    }
+}

@@ -1,0 +1,203 @@
+//! A message as a lane hands it to its handler, and messages that a handler wants published.
+
+use apollo_shared::envelope::{Envelope, Microseconds, text_header};
+use apollo_shared::topology;
+use lapin::BasicProperties;
+use lapin::message::Delivery;
+use lapin::types::{AMQPValue, FieldTable};
+use serde_json::value::RawValue;
+use uuid::Uuid;
+
+/// The AMQP `app_id` of what the worker publishes.
+const APP_ID: &str = "apollo-worker";
+
+/// A message taken from a queue.
+#[derive(Debug, Clone)]
+pub struct Message {
+    /// What its properties say.
+    pub envelope: Envelope,
+    /// The routing key it was first published with.
+    pub routing_key: String,
+    /// Its body.
+    pub body: Vec<u8>,
+}
+
+impl Message {
+    /// Reads a delivery, and takes its body out of it.
+    ///
+    /// # Errors
+    /// The dead letter that it must become, if Apollo did not publish it.
+    pub fn of_delivery(delivery: &mut Delivery) -> Result<Self, Box<Outgoing>> {
+        let routing_key = text_header(&delivery.properties, ORIGINAL_ROUTING_KEY)
+            .unwrap_or_else(|| delivery.routing_key.to_string());
+        let body = std::mem::take(&mut delivery.data);
+        match Envelope::from_properties(&delivery.properties) {
+            Ok(envelope) => Ok(Self { envelope, routing_key, body }),
+            Err(error) => {
+                let envelope = Envelope::of_arrival("unknown", Microseconds::now(), None);
+                let message = Self { envelope, routing_key, body };
+                Err(Box::new(message.dead(Reason::Envelope, &error.to_string())))
+            }
+        }
+    }
+
+    /// The whole message as a dead letter.
+    #[must_use]
+    pub fn dead(&self, reason: Reason, error: &str) -> Outgoing {
+        self.outgoing(Destination::Dead { reason, error: error.to_owned() }, self.body.clone(), 0)
+    }
+
+    /// One value out of its body as a dead letter, which is an ordinary notification again when replayed.
+    #[must_use]
+    pub fn dead_part(&self, part: &Part<'_>, reason: Reason, error: &str) -> Outgoing {
+        let destination = Destination::Dead { reason, error: error.to_owned() };
+        self.outgoing(destination, part.to_body(), part.entry_index)
+    }
+
+    /// One value out of its body for another lane.
+    #[must_use]
+    pub fn forwarded(&self, part: &Part<'_>, routing_key: String) -> Outgoing {
+        self.outgoing(Destination::Lane { routing_key }, part.to_body(), part.entry_index)
+    }
+
+    fn outgoing(&self, destination: Destination, body: Vec<u8>, first_entry_index: u32) -> Outgoing {
+        let envelope = Envelope { first_entry_index, ..self.envelope.clone() };
+        Outgoing { envelope, original_routing_key: self.routing_key.clone(), destination, body }
+    }
+}
+
+/// A part of a notification's body.
+#[derive(Debug, Clone, Copy)]
+pub struct Part<'a> {
+    /// The top-level key it stands under.
+    pub key: &'a str,
+    /// An entry of the key's list, or the key's whole value.
+    pub value: PartValue<'a>,
+    /// The place of the entry, or of the first of the value's entries, in the body.
+    pub entry_index: u32,
+}
+
+/// What a part is.
+#[derive(Debug, Clone, Copy)]
+pub enum PartValue<'a> {
+    /// An entry of a list.
+    Entry(&'a RawValue),
+    /// The value of a key.
+    Whole(&'a RawValue),
+}
+
+impl Part<'_> {
+    /// `{"<key>": [entry]}`, or `{"<key>": value}`.
+    fn to_body(self) -> Vec<u8> {
+        let key = serde_json::Value::from(self.key);
+        match self.value {
+            PartValue::Entry(entry) => format!("{{{key}: [{}]}}", entry.get()),
+            PartValue::Whole(value) => format!("{{{key}: {}}}", value.get()),
+        }
+        .into_bytes()
+    }
+}
+
+/// A message to publish before the one that it comes from is acknowledged.
+#[derive(Debug, Clone)]
+pub struct Outgoing {
+    /// Its properties: those of the message it comes from, so that its version stays the same.
+    pub envelope: Envelope,
+    original_routing_key: String,
+    /// Where it goes.
+    pub destination: Destination,
+    /// Its body.
+    pub body: Vec<u8>,
+}
+
+/// Where a message goes.
+#[derive(Debug, Clone)]
+pub enum Destination {
+    /// To `apollo.dead`.
+    Dead {
+        /// The kind of defect.
+        reason: Reason,
+        /// The defect, in a sentence.
+        error: String,
+    },
+    /// To another lane.
+    Lane {
+        /// The routing key.
+        routing_key: String,
+    },
+}
+
+/// The kind of defect that made a dead letter; a label of metrics and the header `reason`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reason {
+    /// The message was not published by Apollo.
+    Envelope,
+    /// The body is no notification.
+    NotANotification,
+    /// A known key whose value is no list.
+    NotAList,
+    /// An entry that is malformed or cannot be stored.
+    MalformedEntry,
+    /// A key that no table takes, while raw notifications are not kept.
+    UnknownKey,
+    /// An entry that PostgreSQL refused.
+    RefusedByDatabase,
+    /// Reading the message failed by a defect of Apollo's.
+    Panic,
+}
+
+impl Reason {
+    /// The name in headers and metrics.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Envelope => "envelope",
+            Self::NotANotification => "not_a_notification",
+            Self::NotAList => "not_a_list",
+            Self::MalformedEntry => "malformed_entry",
+            Self::UnknownKey => "unknown_key",
+            Self::RefusedByDatabase => "refused_by_database",
+            Self::Panic => "panic",
+        }
+    }
+}
+
+const REASON: &str = "reason";
+const ERROR: &str = "error";
+const LANE: &str = "lane";
+const ORIGINAL_ROUTING_KEY: &str = "original-routing-key";
+
+impl Outgoing {
+    /// The message's id.
+    #[must_use]
+    pub fn message_id(&self) -> Uuid {
+        self.envelope.message_id
+    }
+
+    /// The exchange and the routing key to publish with.
+    #[must_use]
+    pub fn address(&self) -> (&'static str, &str) {
+        match &self.destination {
+            Destination::Dead { .. } => (topology::DEAD, &self.original_routing_key),
+            Destination::Lane { routing_key } => (topology::EXCHANGE, routing_key),
+        }
+    }
+
+    /// The AMQP properties, for a message that leaves `lane`.
+    #[must_use]
+    pub fn properties(&self, lane: topology::Lane) -> BasicProperties {
+        let mut headers = FieldTable::default();
+        if let Destination::Dead { reason, error } = &self.destination {
+            let routing_key = self.original_routing_key.as_str();
+            for (name, text) in [
+                (REASON, reason.name()),
+                (ERROR, error),
+                (LANE, lane.name()),
+                (ORIGINAL_ROUTING_KEY, routing_key),
+            ] {
+                headers.insert(name.into(), AMQPValue::LongString(text.into()));
+            }
+        }
+        self.envelope.to_properties(APP_ID, headers)
+    }
+}

@@ -1,0 +1,169 @@
+//! The worker's metrics (design.md section 7), in one structure.
+
+use crate::message::{Destination, Outgoing};
+use crate::summaries::batch::Outcomes;
+use apollo_shared::admin;
+use apollo_shared::envelope::Microseconds;
+use apollo_shared::topology::Lane;
+use prometheus::{GaugeVec, Histogram, HistogramOpts, IntCounterVec, Opts, Registry};
+use std::time::Duration;
+
+/// All of them. No label ever holds a user's id.
+#[derive(Debug)]
+pub struct Metrics {
+    /// Where they are registered.
+    pub registry: Registry,
+    messages: IntCounterVec,
+    summaries: IntCounterVec,
+    fields_unknown: IntCounterVec,
+    batch_messages: Histogram,
+    commit_seconds: Histogram,
+    lag_seconds: Histogram,
+    dead_letters: IntCounterVec,
+    last_notification: GaugeVec,
+}
+
+/// Powers of two up to the largest batch that configuration allows in practice.
+const BATCH_BUCKETS: [f64; 11] = [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0, 1024.0];
+
+/// From a lone row (a millisecond) to a database in trouble.
+const COMMIT_BUCKETS: [f64; 11] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0];
+
+/// From an idle system to a backlog of a week, which is how long Garmin keeps what it could not deliver.
+const LAG_BUCKETS: [f64; 17] = [
+    0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 3600.0, 86400.0,
+    604_800.0,
+];
+
+impl Metrics {
+    /// Registers all of them.
+    ///
+    /// # Errors
+    /// None in practice: the names are constant and distinct.
+    pub fn new() -> prometheus::Result<Self> {
+        let registry = admin::registry(env!("CARGO_PKG_VERSION"))?;
+        let counter = |name: &str, help: &str, labels: &[&str]| {
+            let counter = IntCounterVec::new(Opts::new(name, help), labels)?;
+            registry.register(Box::new(counter.clone()))?;
+            Ok::<_, prometheus::Error>(counter)
+        };
+        let histogram = |name: &str, help: &str, buckets: &[f64]| {
+            let options = HistogramOpts::new(name, help).buckets(buckets.to_vec());
+            let histogram = Histogram::with_opts(options)?;
+            registry.register(Box::new(histogram.clone()))?;
+            Ok::<_, prometheus::Error>(histogram)
+        };
+        let last_notification = GaugeVec::new(
+            Opts::new(
+                "apollo_last_notification_timestamp_seconds",
+                "When the newest stored notification of this type was received, in Unix seconds.",
+            ),
+            &["type"],
+        )?;
+        registry.register(Box::new(last_notification.clone()))?;
+        Ok(Self {
+            messages: counter(
+                "apollo_worker_messages_total",
+                "Messages by their end: stored, dead (as a whole), retried (an attempt that failed).",
+                &["lane", "outcome"],
+            )?,
+            summaries: counter(
+                "apollo_worker_summaries_total",
+                "Entries of notifications by type and outcome: created, updated, unchanged, stale, rejected \
+                 (now a dead letter), raw (kept in garmin_raw only, as no table takes them).",
+                &["type", "outcome"],
+            )?,
+            fields_unknown: counter(
+                "apollo_worker_fields_unknown_total",
+                "Fields that Apollo does not know, kept in extra.",
+                &["type"],
+            )?,
+            batch_messages: histogram(
+                "apollo_worker_batch_messages",
+                "Messages stored in one transaction.",
+                &BATCH_BUCKETS,
+            )?,
+            commit_seconds: histogram(
+                "apollo_worker_commit_seconds",
+                "From the begin of a batch's transaction to the end of its commit.",
+                &COMMIT_BUCKETS,
+            )?,
+            lag_seconds: histogram(
+                "apollo_worker_lag_seconds",
+                "From a notification's arrival at the receiver to the commit that stored it.",
+                &LAG_BUCKETS,
+            )?,
+            dead_letters: counter(
+                "apollo_worker_dead_letters_total",
+                "Dead letters published, by reason.",
+                &["lane", "reason"],
+            )?,
+            last_notification,
+            registry,
+        })
+    }
+
+    /// A batch of messages has been stored.
+    pub fn stored(&self, lane: Lane, messages: usize) {
+        self.messages.with_label_values(&[lane.name(), "stored"]).inc_by(messages as u64);
+        self.batch_messages.observe(messages as f64);
+    }
+
+    /// An attempt to store a batch failed and will be repeated.
+    pub fn retried(&self, lane: Lane, messages: usize) {
+        self.messages.with_label_values(&[lane.name(), "retried"]).inc_by(messages as u64);
+    }
+
+    /// A message has become a dead letter as a whole.
+    pub fn dead(&self, lane: Lane) {
+        self.messages.with_label_values(&[lane.name(), "dead"]).inc();
+    }
+
+    /// Entries of a type came to an end.
+    pub fn summaries(&self, key: &str, outcomes: Outcomes) {
+        for (outcome, count) in [
+            ("created", outcomes.created),
+            ("updated", outcomes.updated),
+            ("unchanged", outcomes.unchanged),
+            ("stale", outcomes.stale),
+        ] {
+            self.summaries.with_label_values(&[key, outcome]).inc_by(count);
+        }
+    }
+
+    /// Entries became dead letters.
+    pub fn rejected(&self, key: &str, count: u64) {
+        self.summaries.with_label_values(&[key, "rejected"]).inc_by(count);
+    }
+
+    /// Entries that no table takes are kept in the raw notification only.
+    pub fn kept_raw(&self, key: &str, count: u64) {
+        self.summaries.with_label_values(&[key, "raw"]).inc_by(count);
+    }
+
+    /// Unknown fields were kept in `extra`.
+    pub fn fields_unknown(&self, key: &str, count: u64) {
+        self.fields_unknown.with_label_values(&[key]).inc_by(count);
+    }
+
+    /// A transaction took this long.
+    pub fn committed(&self, elapsed: Duration) {
+        self.commit_seconds.observe(elapsed.as_secs_f64());
+    }
+
+    /// A notification that arrived at `received_at` is stored now.
+    pub fn lag(&self, endpoint: &str, received_at: Microseconds) {
+        let lag = Microseconds::now().0 - received_at.0;
+        self.lag_seconds.observe(lag.max(0) as f64 / 1e6);
+        let known = apollo_shared::endpoint::Endpoint::of_key(endpoint);
+        let last = self.last_notification.with_label_values(&[known.map_or("unknown", |known| known.key)]);
+        last.set(last.get().max(received_at.0 as f64 / 1e6));
+    }
+
+    /// A message has been published, and confirmed.
+    pub fn published(&self, lane: Lane, outgoing: &Outgoing) {
+        if let Destination::Dead { reason, .. } = &outgoing.destination {
+            self.dead_letters.with_label_values(&[lane.name(), reason.name()]).inc();
+        }
+    }
+}

@@ -1,0 +1,166 @@
+//! All SQL.
+//!
+//! A batch is one transaction: the users it names, the notifications as received, and each type's rows, which
+//! come by binary COPY into a staging table of the connection and are merged from there by one statement.
+
+mod copy;
+pub mod error;
+pub mod raw;
+pub mod schema;
+
+use crate::summaries::Registry;
+use crate::summaries::batch::{Outcomes, Row, reduce};
+use crate::summaries::table::Table;
+use error::StoreError;
+use raw::{RawNotification, RawStore};
+use secrecy::{ExposeSecret, SecretString};
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sqlx::{AssertSqlSafe, PgConnection, PgPool, Row as _};
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+/// How long to wait for a connection, made or free.
+const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// What is the same for every connection.
+///
+/// The joins of the merge look rows up by their key, whatever the planner's statistics say about a table that
+/// has just begun to grow; compiling such statements costs more than it saves. A statement that takes a minute
+/// is stuck, and is better repeated.
+const SESSION: [(&str, &str); 7] = [
+    ("TimeZone", "UTC"),
+    ("client_min_messages", "warning"),
+    ("enable_hashjoin", "off"),
+    ("enable_mergejoin", "off"),
+    ("enable_seqscan", "off"),
+    ("jit", "off"),
+    ("statement_timeout", "60s"),
+];
+
+/// A wrong `DATABASE__URL`. The address is a secret and is not repeated.
+#[derive(Debug, thiserror::Error)]
+#[error("DATABASE__URL is not an address of the form postgres://user:password@host:5432/database?sslmode=…")]
+pub struct DatabaseUrlError;
+
+/// Reads the address; connects to nothing yet.
+///
+/// # Errors
+/// It is none of PostgreSQL's.
+pub fn connect_options(url: &SecretString) -> Result<PgConnectOptions, DatabaseUrlError> {
+    let options: PgConnectOptions = url.expose_secret().parse().map_err(|_| DatabaseUrlError)?;
+    Ok(options.application_name("apollo-worker"))
+}
+
+/// A pool that connects when it is first used.
+#[must_use]
+pub fn pool(options: PgConnectOptions, max_connections: u32) -> PgPool {
+    PgPoolOptions::new()
+        .max_connections(max_connections)
+        .acquire_timeout(ACQUIRE_TIMEOUT)
+        .connect_lazy_with(options.options(SESSION))
+}
+
+/// What a batch brings into the database.
+#[derive(Debug, Default, Clone)]
+pub struct Batch<'a> {
+    /// Rows, each with the place of its table in the registry.
+    pub rows: Vec<(usize, &'a Row)>,
+    /// The notifications they came in.
+    pub raw: &'a [RawNotification],
+}
+
+/// Writes batches.
+#[derive(Debug)]
+pub struct Store<'a> {
+    /// Where to.
+    pub pool: &'a PgPool,
+    /// The tables.
+    pub registry: &'a Registry,
+    /// The raw notifications' partitions.
+    pub raw: &'a RawStore,
+}
+
+impl Store<'_> {
+    /// Writes `batch` in one transaction. Returns what became of the rows of each table.
+    ///
+    /// # Errors
+    /// Nothing has been written then; see [`StoreError`].
+    pub async fn write(&self, batch: &Batch<'_>) -> Result<Vec<Outcomes>, StoreError> {
+        self.raw.ensure_partitions(self.pool, raw::days(batch.raw)).await?;
+        let mut transaction = self.pool.begin().await?;
+        ensure_users(&mut transaction, batch.rows.iter().map(|(_, row)| row.user_id.as_str())).await?;
+        self.raw.write(&mut transaction, batch.raw).await?;
+        let mut outcomes = Vec::with_capacity(self.registry.tables().len());
+        for (place, table) in self.registry.tables().iter().enumerate() {
+            let rows = batch.rows.iter().filter(|(of, _)| *of == place).map(|(_, row)| *row);
+            outcomes.push(merge(&mut transaction, table, rows).await?);
+        }
+        transaction.commit().await?;
+        Ok(outcomes)
+    }
+}
+
+/// A user whose data comes before a consent is known is put on record now (design.md section 5).
+async fn ensure_users<'a>(
+    connection: &mut PgConnection,
+    user_ids: impl Iterator<Item = &'a str>,
+) -> Result<(), StoreError> {
+    let distinct: Vec<&str> = user_ids.collect::<BTreeSet<_>>().into_iter().collect();
+    if distinct.is_empty() {
+        return Ok(());
+    }
+    sqlx::query(
+        "INSERT INTO garmin_oauth.user_id (user_id) SELECT unnest($1::text[]) ON CONFLICT DO NOTHING",
+    )
+    .bind(distinct)
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+async fn merge<'a>(
+    connection: &mut PgConnection,
+    table: &Table,
+    rows: impl Iterator<Item = &'a Row>,
+) -> Result<Outcomes, StoreError> {
+    let reduced = reduce(rows);
+    let mut outcomes = reduced.beaten;
+    if reduced.rows.is_empty() {
+        return Ok(outcomes);
+    }
+    sqlx::query(AssertSqlSafe(table.create_staging.as_str())).execute(&mut *connection).await?;
+    copy::rows(connection, table, &reduced.rows).await?;
+    let counts = sqlx::query(AssertSqlSafe(table.merge.as_str())).fetch_one(connection).await?;
+    outcomes += Counts {
+        staged: reduced.rows.len() as u64,
+        created: count(&counts, "created")?,
+        written: count(&counts, "written")?,
+        same: count(&counts, "same")?,
+        same_and_newer: count(&counts, "same_and_newer")?,
+    }
+    .outcomes();
+    Ok(outcomes)
+}
+
+fn count(row: &sqlx::postgres::PgRow, column: &str) -> Result<u64, StoreError> {
+    Ok(u64::try_from(row.try_get::<i64, _>(column)?).unwrap_or(0))
+}
+
+/// What the statement of a merge returns.
+struct Counts {
+    staged: u64,
+    created: u64,
+    written: u64,
+    same: u64,
+    same_and_newer: u64,
+}
+
+impl Counts {
+    /// A row that another worker created in the same instant is not in the statement's snapshot, and counts
+    /// as updated even if its content is the same; the sum is right in any case.
+    fn outcomes(&self) -> Outcomes {
+        let updated = self.written.saturating_sub(self.created + self.same_and_newer);
+        let stale = self.staged.saturating_sub(self.created + updated + self.same);
+        Outcomes { created: self.created, updated, unchanged: self.same, stale }
+    }
+}

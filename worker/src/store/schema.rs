@@ -1,0 +1,121 @@
+//! The database's schema: migrations forward and back, and the check that serving needs.
+
+use sqlx::migrate::{Migrate as _, MigrateError, Migrator};
+use sqlx::postgres::PgConnectOptions;
+use sqlx::{Connection as _, PgConnection};
+
+static MIGRATOR: Migrator = sqlx::migrate!("../migrations");
+
+/// Where sqlx notes what has been applied.
+const APPLIED: &str = "_sqlx_migrations";
+
+/// Why the schema is not as it should be.
+#[derive(Debug, thiserror::Error)]
+pub enum SchemaError {
+    /// The database could not be asked.
+    #[error("PostgreSQL cannot be asked for the version of its schema")]
+    Unavailable(#[source] MigrateError),
+    /// Applied by a newer program.
+    #[error(
+        "the schema is at version {found}, newer than this program's {known}: install the program that \
+         migrated it, or a newer one"
+    )]
+    Newer {
+        /// The database's version.
+        found: i64,
+        /// This program's version.
+        known: i64,
+    },
+    /// Not yet applied.
+    #[error("the schema is at version {found}, this program needs {known}: run `apollo-worker migrate`")]
+    Older {
+        /// The database's version; 0 for an empty database.
+        found: i64,
+        /// This program's version.
+        known: i64,
+    },
+    /// No such migration.
+    #[error("there is no version {target}: choose one from 0 to {known}")]
+    NoSuchVersion {
+        /// What was asked for.
+        target: i64,
+        /// This program's version.
+        known: i64,
+    },
+    /// A migration failed; its transaction was rolled back.
+    #[error("the migration failed and has changed nothing")]
+    Failed(#[source] MigrateError),
+}
+
+/// The version that this program knows.
+#[must_use]
+pub fn known_version() -> i64 {
+    MIGRATOR.iter().map(|migration| migration.version).max().unwrap_or(0)
+}
+
+/// The version that the database is at; 0 when it is empty.
+///
+/// # Errors
+/// It could not be asked.
+pub async fn version(connection: &mut PgConnection) -> Result<i64, SchemaError> {
+    let exists: bool = sqlx::query_scalar("SELECT to_regclass($1) IS NOT NULL")
+        .bind(APPLIED)
+        .fetch_one(&mut *connection)
+        .await
+        .map_err(|error| SchemaError::Unavailable(error.into()))?;
+    if !exists {
+        return Ok(0);
+    }
+    let applied = connection.list_applied_migrations(APPLIED).await.map_err(SchemaError::Unavailable)?;
+    Ok(applied.iter().map(|migration| migration.version).max().unwrap_or(0))
+}
+
+/// Whether serving can begin. A newer schema is no hindrance: migrations keep what a running version needs.
+///
+/// # Errors
+/// The schema is older than this program, or could not be asked for.
+pub async fn check(connection: &mut PgConnection) -> Result<(), SchemaError> {
+    let (found, known) = (version(connection).await?, known_version());
+    if found < known { Err(SchemaError::Older { found, known }) } else { Ok(()) }
+}
+
+/// Brings the schema to this program's version, under a lock: of several that start at once, one does it and
+/// the others find it done. Returns the versions before and after.
+///
+/// # Errors
+/// See [`SchemaError`].
+pub async fn migrate(options: &PgConnectOptions) -> Result<(i64, i64), SchemaError> {
+    let mut connection = connect(options).await?;
+    let (found, known) = (version(&mut connection).await?, known_version());
+    if found > known {
+        return Err(SchemaError::Newer { found, known });
+    }
+    MIGRATOR.run(&mut connection).await.map_err(SchemaError::Failed)?;
+    Ok((found, known))
+}
+
+/// Takes the schema back to `target`, dropping what later versions brought, data included. Returns the
+/// versions before and after.
+///
+/// # Errors
+/// See [`SchemaError`].
+pub async fn migrate_down(options: &PgConnectOptions, target: i64) -> Result<(i64, i64), SchemaError> {
+    let mut connection = connect(options).await?;
+    let (found, known) = (version(&mut connection).await?, known_version());
+    if found > known {
+        return Err(SchemaError::Newer { found, known });
+    }
+    if target != 0 && !MIGRATOR.version_exists(target) {
+        return Err(SchemaError::NoSuchVersion { target, known });
+    }
+    MIGRATOR.undo(&mut connection, target).await.map_err(SchemaError::Failed)?;
+    Ok((found, version(&mut connection).await?))
+}
+
+/// Connects for one command.
+///
+/// # Errors
+/// The database is away.
+pub async fn connect(options: &PgConnectOptions) -> Result<PgConnection, SchemaError> {
+    PgConnection::connect_with(options).await.map_err(|error| SchemaError::Unavailable(error.into()))
+}

@@ -1,0 +1,130 @@
+//! The rows of many notifications, brought together: of each summary only its greatest version is written.
+//!
+//! `INSERT … ON CONFLICT DO UPDATE` refuses to touch one row twice, and a version that another one of the
+//! same batch beats need not be written at all.
+
+use super::table::Table;
+use super::value::{Value, encode_bytes, encode_instant};
+use sha2::{Digest as _, Sha256};
+use std::collections::HashMap;
+use std::collections::hash_map::Entry::{Occupied, Vacant};
+use uuid::Uuid;
+
+/// What orders the versions of a summary, greatest significance first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Version {
+    /// The duration, for types that it ranks; else 0.
+    pub rank: i32,
+    /// Microseconds since the Unix epoch.
+    pub received_at: i64,
+    /// The notification's id.
+    pub message_id: Uuid,
+    /// The entry's place in the notification's body.
+    pub entry_index: u32,
+}
+
+/// The first half of a SHA-256 over a row's content: enough to tell whether two contents are the same.
+pub type Digest = [u8; 16];
+
+/// A summary as its table takes it.
+#[derive(Debug, Clone)]
+pub struct Row {
+    /// The user it belongs to.
+    pub user_id: String,
+    /// The identity's columns, encoded.
+    key: Box<[u8]>,
+    /// Its version.
+    pub version: Version,
+    digest: Digest,
+    /// The whole row in the form of binary COPY, without the count of columns in front.
+    pub encoded: Vec<u8>,
+}
+
+impl Row {
+    /// What ranks `values` among the versions of its summary.
+    pub(super) fn rank(table: &Table, values: &[Value<'_>]) -> i32 {
+        match table.rank.map(|place| &values[place]) {
+            Some(Value::Integer(duration)) => *duration,
+            _ => 0,
+        }
+    }
+
+    /// Encodes `values`.
+    pub(super) fn new(table: &Table, values: &[Value<'_>], version: Version) -> Self {
+        let mut key = Vec::new();
+        table.identity.iter().for_each(|&place| values[place].encode(&mut key));
+        let mut encoded = Vec::new();
+        values.iter().for_each(|value| value.encode(&mut encoded));
+        let digest = digest(&encoded);
+        encode_instant(&mut encoded, version.received_at);
+        encode_bytes(&mut encoded, version.message_id.as_bytes());
+        encode_bytes(&mut encoded, &version.entry_index.to_be_bytes());
+        encode_bytes(&mut encoded, &digest);
+        let user_id = match &values[0] {
+            Value::Text(user_id) => user_id.clone().into_owned(),
+            _ => String::new(),
+        };
+        Self { user_id, key: key.into(), version, digest, encoded }
+    }
+}
+
+fn digest(content: &[u8]) -> Digest {
+    let mut digest = Digest::default();
+    digest.copy_from_slice(&Sha256::digest(content)[..16]);
+    digest
+}
+
+/// How many entries came to which end.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub struct Outcomes {
+    /// Summaries that were new.
+    pub created: u64,
+    /// Greater versions with another content.
+    pub updated: u64,
+    /// The same content again.
+    pub unchanged: u64,
+    /// Lesser versions.
+    pub stale: u64,
+}
+
+impl std::ops::AddAssign for Outcomes {
+    fn add_assign(&mut self, other: Self) {
+        self.created += other.created;
+        self.updated += other.updated;
+        self.unchanged += other.unchanged;
+        self.stale += other.stale;
+    }
+}
+
+/// The rows of one table, one a summary, and the outcomes of those that were beaten on the way.
+#[derive(Debug, Default)]
+pub struct Reduced<'a> {
+    /// The greatest versions.
+    pub rows: Vec<&'a Row>,
+    /// Rows beaten by another of the batch: `unchanged` where the contents are the same, else `stale`.
+    pub beaten: Outcomes,
+}
+
+/// Keeps the greatest version of each summary.
+#[must_use]
+pub fn reduce<'a>(rows: impl IntoIterator<Item = &'a Row>) -> Reduced<'a> {
+    let mut greatest: HashMap<&[u8], &Row> = HashMap::new();
+    let mut beaten = Outcomes::default();
+    for row in rows {
+        match greatest.entry(&row.key) {
+            Vacant(place) => drop(place.insert(row)),
+            Occupied(mut place) => {
+                let other = *place.get();
+                if other.digest == row.digest {
+                    beaten.unchanged += 1
+                } else {
+                    beaten.stale += 1
+                }
+                if row.version > other.version {
+                    place.insert(row);
+                }
+            }
+        }
+    }
+    Reduced { rows: greatest.into_values().collect(), beaten }
+}

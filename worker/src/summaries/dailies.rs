@@ -1,0 +1,53 @@
+//! `dailies`: one summary a user and calendar day, sent again after each sync during the day.
+//! Source: garmin-health-api.md 1.3.
+
+use super::field::{date, float, instant, integer, integer_series, text};
+use super::{Rank, SummaryType};
+
+pub(super) const DAILIES: SummaryType = SummaryType {
+    key: "dailies",
+    table: "daily_summary",
+    identity: &["startTimeInSeconds"],
+    rank: Rank::Duration,
+    fields: &[
+        text("summaryId"),
+        date("calendarDate"),
+        instant("startTimeInSeconds"),
+        integer("startTimeOffsetInSeconds"),
+        integer("durationInSeconds"),
+        text("activityType"),
+        integer("steps"),
+        float("distanceInMeters"),
+        integer("pushes"),
+        float("pushDistanceInMeters"),
+        integer("pushesGoal"),
+        integer("activeTimeInSeconds"),
+        integer("activeKilocalories"),
+        integer("bmrKilocalories"),
+        integer("consumedCalories"),
+        integer("netKilocaloriesGoal"),
+        integer("moderateIntensityDurationInSeconds"),
+        integer("vigorousIntensityDurationInSeconds"),
+        integer("floorsClimbed"),
+        integer("minHeartRateInBeatsPerMinute"),
+        integer("maxHeartRateInBeatsPerMinute"),
+        integer("averageHeartRateInBeatsPerMinute"),
+        integer("restingHeartRateInBeatsPerMinute"),
+        integer_series("timeOffsetHeartRateSamples"),
+        integer("averageStressLevel"),
+        integer("maxStressLevel"),
+        integer("stressDurationInSeconds"),
+        integer("restStressDurationInSeconds"),
+        integer("activityStressDurationInSeconds"),
+        integer("lowStressDurationInSeconds"),
+        integer("mediumStressDurationInSeconds"),
+        integer("highStressDurationInSeconds"),
+        text("stressQualifier"),
+        integer("bodyBatteryChargedValue"),
+        integer("bodyBatteryDrainedValue"),
+        integer("stepsGoal"),
+        integer("intensityDurationGoalInSeconds"),
+        integer("floorsClimbedGoal"),
+        text("source"),
+    ],
+};

@@ -1,0 +1,234 @@
+//! What the lane of summaries does with a batch of notifications.
+//!
+//! All of a batch is read first, then written in one transaction, over and over while the database is away.
+//! When a row's data makes the transaction fail, the batch is halved until the row is found; halves may be
+//! written one after the other, as their order does not matter (design.md, law 3).
+
+use super::Registry;
+use super::batch::{Outcomes, Row};
+use super::notification::{self, Notification};
+use crate::lane::{Handled, Handler};
+use crate::message::{Message, Outgoing, Reason};
+use crate::metrics::Metrics;
+use crate::store::error::StoreError;
+use crate::store::raw::{RawNotification, RawStore};
+use crate::store::{Batch, Store, schema};
+use apollo_shared::admin::Readiness;
+use apollo_shared::retry::Backoff;
+use apollo_shared::secrets::Keyring;
+use apollo_shared::telemetry::Chain;
+use apollo_shared::topology::Lane;
+use sqlx::PgPool;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tokio_util::sync::CancellationToken;
+
+/// The component whose readiness the handler tells.
+const DATABASE: &str = "database";
+
+/// How long a batch is held while the database is away, before it goes back to its queue: well below the
+/// half hour after which RabbitMQ takes a consumer that acknowledges nothing for stuck.
+const LONGEST_HOLD: Duration = Duration::from_secs(600);
+
+/// Stores summaries.
+#[derive(Debug)]
+pub struct SummariesHandler {
+    /// The tables.
+    pub registry: Arc<Registry>,
+    /// Seals raw notifications.
+    pub keyring: Arc<Keyring>,
+    /// The database.
+    pub pool: PgPool,
+    /// The raw notifications' partitions.
+    pub raw: Arc<RawStore>,
+    /// Whether notifications are kept as received.
+    pub raw_is_kept: bool,
+    /// What is counted.
+    pub metrics: Arc<Metrics>,
+    /// Where the state of the database is told.
+    pub readiness: Readiness,
+}
+
+impl Handler for SummariesHandler {
+    fn lane(&self) -> Lane {
+        Lane::Summaries
+    }
+
+    async fn prepare(&self, stop: &CancellationToken) -> bool {
+        let mut backoff = database_backoff();
+        loop {
+            let Err(error) = self.check_schema().await else {
+                self.readiness.ready(DATABASE);
+                return true;
+            };
+            let reason = Chain(&*error).to_string();
+            tracing::warn!("waiting for the database: {reason}");
+            self.readiness.not_ready(DATABASE, reason);
+            if !backoff.pause(stop).await {
+                return false;
+            }
+        }
+    }
+
+    async fn handle(&self, messages: Arc<Vec<Message>>, stop: &CancellationToken) -> Handled {
+        let Ok(read) = self.read(Arc::clone(&messages)).await else {
+            return Handled::GivenBack;
+        };
+        let rows = read.notifications.iter().flat_map(|notification| &notification.rows);
+        let rows = rows.map(|(table, row)| (*table, row)).collect();
+        let Some(refused) = self.write(Batch { rows, raw: &read.raw }, stop).await else {
+            return Handled::GivenBack;
+        };
+        let mut outgoing: Vec<Outgoing> =
+            refused.iter().filter_map(|refused| self.dead_letter(&messages, refused)).collect();
+        self.count(&messages, &read.notifications);
+        outgoing.extend(read.notifications.into_iter().flat_map(|notification| notification.outgoing));
+        Handled::Done(outgoing)
+    }
+}
+
+/// A batch as read.
+struct Read {
+    notifications: Vec<Notification>,
+    raw: Vec<RawNotification>,
+}
+
+/// A row that PostgreSQL refuses, and why.
+struct Refused<'a> {
+    table: usize,
+    row: &'a Row,
+    error: String,
+}
+
+impl SummariesHandler {
+    async fn check_schema(&self) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+        let mut connection = self.pool.acquire().await?;
+        schema::check(&mut connection).await?;
+        Ok(())
+    }
+
+    /// Reads on a thread of its own, as it keeps a core busy. Fails only when the program is being torn down.
+    async fn read(&self, messages: Arc<Vec<Message>>) -> Result<Read, tokio::task::JoinError> {
+        let registry = Arc::clone(&self.registry);
+        let keyring = Arc::clone(&self.keyring);
+        let raw_is_kept = self.raw_is_kept;
+        tokio::task::spawn_blocking(move || {
+            let notifications =
+                messages.iter().map(|message| read_alone(&registry, message, raw_is_kept)).collect();
+            let kept: &[Message] = if raw_is_kept { &messages } else { &[] };
+            let raw = kept.iter().filter_map(|message| RawNotification::seal(message, &keyring).ok());
+            Read { notifications, raw: raw.collect() }
+        })
+        .await
+    }
+
+    /// Writes `batch`, in halves where it must be. Returns the rows that PostgreSQL refuses; nothing if
+    /// the database stayed away, or `stop` came first.
+    async fn write<'a>(&self, batch: Batch<'a>, stop: &CancellationToken) -> Option<Vec<Refused<'a>>> {
+        let mut refused = Vec::new();
+        let mut parts = vec![batch];
+        while let Some(part) = parts.pop() {
+            match self.write_when_possible(&part, stop).await? {
+                Ok(()) => {}
+                Err(error) => match part.halves() {
+                    Some((left, right)) => parts.extend([left, right]),
+                    None => {
+                        let error = Chain(&error).to_string();
+                        let of_part = part.rows.into_iter();
+                        refused.extend(of_part.map(|(table, row)| Refused {
+                            table,
+                            row,
+                            error: error.clone(),
+                        }));
+                    }
+                },
+            }
+        }
+        Some(refused)
+    }
+
+    /// Writes `batch` as soon as the database can take it. The error is that of a row's data.
+    async fn write_when_possible(
+        &self,
+        batch: &Batch<'_>,
+        stop: &CancellationToken,
+    ) -> Option<Result<(), StoreError>> {
+        let store = Store { pool: &self.pool, registry: &self.registry, raw: &self.raw };
+        let give_back = Instant::now() + LONGEST_HOLD;
+        let mut backoff = database_backoff();
+        loop {
+            let begun = Instant::now();
+            match store.write(batch).await {
+                Ok(outcomes) => {
+                    self.metrics.committed(begun.elapsed());
+                    self.readiness.ready(DATABASE);
+                    self.count_outcomes(&outcomes);
+                    return Some(Ok(()));
+                }
+                Err(error @ StoreError::Data(_)) => return Some(Err(error)),
+                Err(error @ StoreError::Unavailable(_)) => {
+                    let reason = Chain(&error).to_string();
+                    tracing::warn!("a batch waits: {reason}");
+                    self.metrics.retried(Lane::Summaries, batch.raw.len());
+                    self.readiness.not_ready(DATABASE, reason);
+                }
+            }
+            if Instant::now() > give_back || !backoff.pause(stop).await {
+                return None;
+            }
+        }
+    }
+
+    fn dead_letter(&self, messages: &[Message], refused: &Refused<'_>) -> Option<Outgoing> {
+        let Refused { table, row, error } = refused;
+        let message =
+            messages.iter().find(|message| message.envelope.message_id == row.version.message_id)?;
+        self.metrics.rejected(self.registry.tables()[*table].summary_type.key, 1);
+        notification::dead_entry(message, row.version.entry_index, Reason::RefusedByDatabase, error)
+    }
+
+    fn count_outcomes(&self, outcomes: &[Outcomes]) {
+        for (table, outcomes) in self.registry.tables().iter().zip(outcomes) {
+            self.metrics.summaries(table.summary_type.key, *outcomes);
+        }
+    }
+
+    fn count(&self, messages: &[Message], notifications: &[Notification]) {
+        for (message, notification) in messages.iter().zip(notifications) {
+            self.metrics.lag(&message.envelope.endpoint, message.envelope.received_at);
+            notification.kept_raw.iter().for_each(|(key, count)| self.metrics.kept_raw(key, *count));
+            notification.rejected.iter().for_each(|(key, count)| self.metrics.rejected(key, *count));
+            let unknown = notification.unknown_fields.iter();
+            unknown.for_each(|(key, count)| self.metrics.fields_unknown(key, *count));
+        }
+    }
+}
+
+impl<'a> Batch<'a> {
+    /// Two batches that hold what this one does, unless it is a single row.
+    fn halves(&self) -> Option<(Batch<'a>, Batch<'a>)> {
+        match self.rows.len() {
+            1 if self.raw.is_empty() => None,
+            0 => None,
+            count => {
+                let (left, right) = self.rows.split_at(count / 2);
+                Some((Batch { rows: left.to_vec(), raw: self.raw }, Batch { rows: right.to_vec(), raw: &[] }))
+            }
+        }
+    }
+}
+
+/// A defect that panics over one message becomes that message's dead letter.
+fn read_alone(registry: &Registry, message: &Message, raw_is_kept: bool) -> Notification {
+    catch_unwind(AssertUnwindSafe(|| notification::read(registry, message, raw_is_kept))).unwrap_or_else(
+        |_| {
+            let dead = message.dead(Reason::Panic, "reading the message failed by a defect of Apollo's");
+            Notification { outgoing: vec![dead], ..Notification::default() }
+        },
+    )
+}
+
+fn database_backoff() -> Backoff {
+    Backoff::new(Duration::from_millis(100), Duration::from_secs(5))
+}

@@ -1,0 +1,187 @@
+//! A notification's body, taken apart: rows for the tables, and what goes elsewhere.
+//!
+//! One bad entry harms only itself (design.md, law 5), so the body is first cut into entries without looking
+//! into them, and each is then read alone.
+
+use super::Registry;
+use super::batch::{Row, Version};
+use super::entry::{self, Entry, Members};
+use crate::message::{Message, Outgoing, Part, PartValue, Reason};
+use apollo_shared::endpoint::Endpoint;
+use apollo_shared::topology::Lane;
+use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
+use serde_json::value::RawValue;
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::fmt;
+
+/// What a notification holds.
+#[derive(Debug, Default)]
+pub struct Notification {
+    /// Rows, each with the place of its table in the registry.
+    pub rows: Vec<(usize, Row)>,
+    /// Dead letters, pings and account entries, to be published.
+    pub outgoing: Vec<Outgoing>,
+    /// Entries that no table takes yet, by key: kept raw.
+    pub kept_raw: BTreeMap<&'static str, u64>,
+    /// Entries that became dead letters, by key.
+    pub rejected: BTreeMap<&'static str, u64>,
+    /// Unknown fields, by key.
+    pub unknown_fields: BTreeMap<&'static str, u64>,
+}
+
+/// The name in metrics of every key that is not Garmin's.
+const UNKNOWN: &str = "unknown";
+
+/// Takes `message` apart. `raw_is_kept` says whether the raw notification is stored too; where it is not,
+/// what no table takes becomes a dead letter, for nothing may be lost.
+#[must_use]
+pub fn read(registry: &Registry, message: &Message, raw_is_kept: bool) -> Notification {
+    let mut reader = Reader {
+        registry,
+        message,
+        raw_is_kept,
+        next_index: message.envelope.first_entry_index,
+        found: Notification::default(),
+    };
+    match serde_json::from_slice::<Body<'_>>(&message.body) {
+        Ok(Body(members)) => members.iter().for_each(|(key, value)| reader.read_member(key, value)),
+        Err(error) => {
+            let error = format!("the body is not a JSON object: {error}");
+            reader.found.outgoing.push(message.dead(Reason::NotANotification, &error));
+            *reader.found.rejected.entry(UNKNOWN).or_default() += 1;
+        }
+    }
+    reader.found
+}
+
+/// The entry at `index` of a message's body, counted as [`Row::entry_index`] is.
+#[must_use]
+pub fn dead_entry(message: &Message, index: u32, reason: Reason, error: &str) -> Option<Outgoing> {
+    let Body(members) = serde_json::from_slice(&message.body).ok()?;
+    let entries = members.iter().flat_map(|(key, value)| {
+        let entries = entries(value).unwrap_or_default();
+        entries.into_iter().map(move |entry| (key, entry))
+    });
+    let (key, entry) =
+        entries.into_iter().nth(index.checked_sub(message.envelope.first_entry_index)? as usize)?;
+    let part = Part { key, value: PartValue::Entry(entry), entry_index: index };
+    Some(message.dead_part(&part, reason, error))
+}
+
+struct Reader<'a> {
+    registry: &'a Registry,
+    message: &'a Message,
+    raw_is_kept: bool,
+    next_index: u32,
+    found: Notification,
+}
+
+impl Reader<'_> {
+    fn read_member(&mut self, key: &str, value: &RawValue) {
+        let whole = Part { key, value: PartValue::Whole(value), entry_index: self.next_index };
+        let entries = entries(value);
+        self.next_index += entries.as_ref().map_or(0, |entries| entries.len() as u32);
+        match (Endpoint::of_key(key), entries) {
+            (None, entries) => self.keep_raw(UNKNOWN, &whole, entries.map_or(1, |entries| entries.len())),
+            (Some(endpoint), None) => {
+                let error = format!("the value of {key} is not a list");
+                self.reject(endpoint.key, &whole, Reason::NotAList, &error);
+            }
+            (Some(endpoint), Some(_)) if endpoint.lane == Lane::Account => {
+                self.found.outgoing.push(self.message.forwarded(&whole, endpoint.routing_key()));
+            }
+            (Some(endpoint), Some(entries)) => {
+                for (entry_index, entry) in (whole.entry_index..).zip(entries) {
+                    let part = Part { key, value: PartValue::Entry(entry), entry_index };
+                    self.read_entry(endpoint, &part, entry);
+                }
+            }
+        }
+    }
+
+    fn read_entry(&mut self, endpoint: &'static Endpoint, part: &Part<'_>, raw: &RawValue) {
+        match entry::open(raw) {
+            Err(rejection) => {
+                self.reject(endpoint.key, part, Reason::MalformedEntry, &rejection.to_string());
+            }
+            Ok(members) if is_ping(&members) => {
+                let routing_key = format!("pull.{}", endpoint.key);
+                self.found.outgoing.push(self.message.forwarded(part, routing_key));
+            }
+            Ok(members) => match self.registry.position(endpoint.key) {
+                None => self.keep_raw(endpoint.key, part, 1),
+                Some(table) => self.read_summary(table, part, members),
+            },
+        }
+    }
+
+    fn read_summary(&mut self, position: usize, part: &Part<'_>, members: Members<'_>) {
+        let table = &self.registry.tables()[position];
+        let key = table.summary_type.key;
+        match entry::read(table, members) {
+            Ok(Entry { values, unknown_fields }) => {
+                let version = Version {
+                    rank: Row::rank(table, &values),
+                    received_at: self.message.envelope.received_at.0,
+                    message_id: self.message.envelope.message_id,
+                    entry_index: part.entry_index,
+                };
+                self.found.rows.push((position, Row::new(table, &values, version)));
+                if unknown_fields > 0 {
+                    *self.found.unknown_fields.entry(key).or_default() += unknown_fields;
+                }
+            }
+            Err(rejection) => self.reject(key, part, Reason::MalformedEntry, &rejection.to_string()),
+        }
+    }
+
+    /// What no table takes is in the raw notification, or else becomes a dead letter.
+    fn keep_raw(&mut self, key: &'static str, part: &Part<'_>, entries: usize) {
+        if self.raw_is_kept {
+            *self.found.kept_raw.entry(key).or_default() += entries as u64;
+        } else {
+            let error = format!("no table takes {} yet, and raw notifications are not kept", part.key);
+            self.reject(key, part, Reason::UnknownKey, &error);
+        }
+    }
+
+    fn reject(&mut self, key: &'static str, part: &Part<'_>, reason: Reason, error: &str) {
+        self.found.outgoing.push(self.message.dead_part(part, reason, error));
+        *self.found.rejected.entry(key).or_default() += 1;
+    }
+}
+
+/// An entry with a `callbackURL` holds no data but says where to fetch it (garmin-health-api.md 2.2).
+fn is_ping(members: &Members<'_>) -> bool {
+    members.0.contains_key("callbackURL")
+}
+
+fn entries(value: &RawValue) -> Option<Vec<&RawValue>> {
+    serde_json::from_str(value.get()).ok()
+}
+
+/// A body's top level. A repeated key counts each time, as nothing may be lost.
+struct Body<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
+
+impl<'de> Deserialize<'de> for Body<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct BodyVisitor;
+        impl<'de> Visitor<'de> for BodyVisitor {
+            type Value = Body<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+                let mut members = Vec::new();
+                while let Some((entry::Name(key), value)) = map.next_entry()? {
+                    members.push((key, value));
+                }
+                Ok(Body(members))
+            }
+        }
+        deserializer.deserialize_map(BodyVisitor)
+    }
+}

@@ -1,0 +1,211 @@
+//! A summary type's table: columns and statements, derived from its declaration.
+
+use super::field::{Column, Kind};
+use super::{Rank, SummaryType};
+
+/// The columns behind those of the declaration that every table has: they hold the row's version.
+const VERSION_COLUMNS: [&str; 4] = ["received_at", "message_id", "entry_index", "content_digest"];
+
+/// The field whose value ranks versions of a [`Rank::Duration`] type, and its column.
+const DURATION: (&str, &str) = ("durationInSeconds", "duration_in_seconds");
+
+/// A summary type with what is derived from it.
+#[derive(Debug)]
+pub struct Table {
+    /// The declaration.
+    pub summary_type: &'static SummaryType,
+    /// `user_id`, the declared fields' columns, `extra`.
+    pub columns: Vec<Column>,
+    /// The places in `columns` of the identity's columns, `user_id` first.
+    pub identity: Vec<usize>,
+    /// The place in `columns` of the column that ranks versions.
+    pub rank: Option<usize>,
+    /// Makes the connection's staging table.
+    pub create_staging: String,
+    /// Copies rows into it.
+    pub copy: String,
+    /// Merges it into the table; returns how many rows were created and written, and how many of the staged
+    /// held the same content as the stored (all of them, and those that are newer).
+    pub merge: String,
+}
+
+impl Table {
+    /// Derives it.
+    pub(super) fn new(summary_type: &'static SummaryType) -> Self {
+        let columns = columns(summary_type);
+        let place = |name: &str| columns.iter().position(|column| column.name == name);
+        let identity: Vec<usize> = std::iter::once("user_id".to_owned())
+            .chain(identity_columns(summary_type))
+            .filter_map(|name| place(&name))
+            .collect();
+        let rank = match summary_type.rank {
+            Rank::Duration => place(DURATION.1),
+            Rank::None => None,
+        };
+        let statements = Statements { summary_type, columns: &columns, identity: &identity, rank };
+        Self {
+            create_staging: statements.create_staging(),
+            copy: statements.copy(),
+            merge: statements.merge(),
+            summary_type,
+            identity,
+            rank,
+            columns,
+        }
+    }
+}
+
+fn columns(summary_type: &SummaryType) -> Vec<Column> {
+    let text = Column { name: "user_id".to_owned(), sql_type: "text" };
+    let extra = Column { name: "extra".to_owned(), sql_type: "jsonb" };
+    let declared = summary_type.fields.iter().flat_map(|field| field.columns(""));
+    std::iter::once(text).chain(declared).chain(std::iter::once(extra)).collect()
+}
+
+fn identity_columns(summary_type: &SummaryType) -> impl Iterator<Item = String> {
+    summary_type
+        .fields
+        .iter()
+        .filter(|field| summary_type.identity.contains(&field.name))
+        .flat_map(|field| field.columns(""))
+        .map(|column| column.name)
+}
+
+struct Statements<'a> {
+    summary_type: &'static SummaryType,
+    columns: &'a [Column],
+    identity: &'a [usize],
+    rank: Option<usize>,
+}
+
+impl Statements<'_> {
+    fn create_staging(&self) -> String {
+        format!(
+            "CREATE TEMPORARY TABLE IF NOT EXISTS {staging} (LIKE garmin_wellness.{table}) ON COMMIT DELETE ROWS",
+            staging = self.staging(),
+            table = self.summary_type.table,
+        )
+    }
+
+    fn copy(&self) -> String {
+        format!(
+            "COPY pg_temp.{staging} ({columns}) FROM STDIN (FORMAT binary)",
+            staging = self.staging(),
+            columns = list(self.all_columns(), |name| name.to_owned()),
+        )
+    }
+
+    /// The rows that would change nothing are left out before `INSERT` looks at them: its `ON CONFLICT`
+    /// locks, and so writes to, every row that it meets. Leaving them out by an older snapshot is safe, as a
+    /// stored version only ever grows. Sorting by the key makes all workers lock rows in one order.
+    fn merge(&self) -> String {
+        format!(
+            "WITH compared AS (
+    SELECT staged.content_digest = stored.content_digest AS same,
+           {newer} AS newer
+    FROM pg_temp.{staging} AS staged
+    JOIN garmin_wellness.{table} AS stored USING ({key})
+), written AS (
+    INSERT INTO garmin_wellness.{table} AS stored ({columns})
+    SELECT {staged_columns}
+    FROM pg_temp.{staging} AS staged
+    LEFT JOIN garmin_wellness.{table} AS stored USING ({key})
+    WHERE stored.user_id IS NULL OR {newer}
+    ORDER BY {key}
+    ON CONFLICT ({key}) DO UPDATE SET {assignments}
+    WHERE {newer_on_conflict}
+    RETURNING xmax = 0 AS created
+)
+SELECT (SELECT count(*) FROM written WHERE created) AS created,
+       (SELECT count(*) FROM written) AS written,
+       count(*) FILTER (WHERE same) AS same,
+       count(*) FILTER (WHERE same AND newer) AS same_and_newer
+FROM compared",
+            staging = self.staging(),
+            table = self.summary_type.table,
+            key = list(self.key(), |name| name.to_owned()),
+            columns = list(self.all_columns(), |name| name.to_owned()),
+            staged_columns = list(self.all_columns(), |name| format!("staged.{name}")),
+            assignments = self.assignments(),
+            newer = self.newer("staged"),
+            newer_on_conflict = self.newer("excluded"),
+        )
+    }
+
+    fn staging(&self) -> String {
+        format!("staging_{}", self.summary_type.table)
+    }
+
+    fn all_columns(&self) -> impl Iterator<Item = &str> {
+        self.columns.iter().map(|column| column.name.as_str()).chain(VERSION_COLUMNS)
+    }
+
+    fn key(&self) -> impl Iterator<Item = &str> {
+        self.identity.iter().map(|&place| self.columns[place].name.as_str())
+    }
+
+    /// Where the content is the same, the values that may be stored out of line keep their stored form, so
+    /// that only the version is written anew.
+    fn assignments(&self) -> String {
+        let kept = |sql_type: &str| sql_type == "jsonb" || sql_type.ends_with("[]");
+        let contents =
+            self.columns.iter().enumerate().filter(|(place, _)| !self.identity.contains(place)).map(
+                |(_, Column { name, sql_type })| match kept(sql_type) {
+                    true => format!(
+                        "{name} = CASE WHEN stored.content_digest = excluded.content_digest \
+                     THEN stored.{name} ELSE excluded.{name} END"
+                    ),
+                    false => format!("{name} = excluded.{name}"),
+                },
+            );
+        let version = VERSION_COLUMNS.iter().map(|name| format!("{name} = excluded.{name}"));
+        contents.chain(version).collect::<Vec<_>>().join(", ")
+    }
+
+    fn newer(&self, staged: &str) -> String {
+        format!("({}) > ({})", self.version(staged), self.version("stored"))
+    }
+
+    /// A version, greatest significance first (design.md section 5).
+    fn version(&self, row: &str) -> String {
+        let rank = self.rank.map(|place| format!("coalesce({row}.{}, 0), ", self.columns[place].name));
+        let rank = rank.unwrap_or_default();
+        format!("{rank}{row}.received_at, {row}.message_id, {row}.entry_index")
+    }
+}
+
+fn list<'a>(names: impl Iterator<Item = &'a str>, each: impl Fn(&str) -> String) -> String {
+    names.map(each).collect::<Vec<_>>().join(", ")
+}
+
+/// Whether a field of the identity may be missing: text then counts as empty. A missing moment or date makes
+/// the entry a dead letter.
+pub(super) fn may_be_missing(kind: Kind) -> bool {
+    matches!(kind, Kind::Text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Registry;
+
+    #[test]
+    fn every_declaration_names_its_key_and_rank_among_its_fields() {
+        for table in Registry::new().tables() {
+            let summary_type = table.summary_type;
+            assert_eq!(table.identity.len(), 1 + summary_type.identity.len(), "{}", summary_type.key);
+            let ranked = summary_type.rank == super::Rank::Duration;
+            assert_eq!(table.rank.is_some(), ranked, "{}", summary_type.key);
+        }
+    }
+
+    #[test]
+    fn names_fit_into_postgresqls_identifiers_and_are_distinct() {
+        for table in Registry::new().tables() {
+            let mut names: Vec<&str> = table.columns.iter().map(|column| column.name.as_str()).collect();
+            assert!(names.iter().all(|name| name.len() < 64), "{}", table.summary_type.key);
+            names.sort_unstable();
+            names.dedup();
+            assert_eq!(names.len(), table.columns.len(), "{}", table.summary_type.key);
+        }
+    }
+}
