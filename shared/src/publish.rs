@@ -26,6 +26,9 @@ pub enum PublishError {
 /// An unroutable message is *acknowledged* too, after having been returned: only an acknowledgement without
 /// a returned message is success.
 ///
+/// One task at a time may publish on a channel, unless it waits for all of them together: lapin numbers a publish
+/// and queues its frames in two steps, so of two at once each may get the other's confirm.
+///
 /// # Errors
 /// See [`PublishError`]; whatever it is, the message must be published again.
 pub async fn publish(

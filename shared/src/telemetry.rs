@@ -49,29 +49,38 @@ pub fn start(config: &LogConfig) {
     }
 }
 
-/// An error and its causes on one line, for where it is handled.
+/// An error and its causes on one line, for where it is handled. A cause that the text before it repeats
+/// already (lapin's errors do) is left out.
 #[must_use]
 pub fn with_causes(error: &dyn Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {
-        text = format!("{text}: {error}");
+        let next = error.to_string();
+        if !text.ends_with(&next) {
+            text = format!("{text}: {next}");
+        }
         cause = error.source();
     }
     text
 }
 
-/// Shows an error with all its causes on one line: each message says only what its own level attempted.
-pub struct Chain<'a>(pub &'a (dyn std::error::Error + 'static));
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io;
 
-impl std::fmt::Display for Chain<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}", self.0)?;
-        let mut cause = self.0.source();
-        while let Some(error) = cause {
-            write!(f, ": {error}")?;
-            cause = error.source();
-        }
-        Ok(())
+    #[derive(Debug, thiserror::Error)]
+    #[error("the file cannot be read")]
+    struct Unreadable(#[source] Repeating);
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("input: {0}")]
+    struct Repeating(#[source] io::Error);
+
+    #[test]
+    fn causes_are_told_once() {
+        let error = Unreadable(Repeating(io::Error::other("disk on fire")));
+        assert_eq!(with_causes(&error), "the file cannot be read: input: disk on fire");
     }
 }

@@ -10,7 +10,7 @@ use crate::summaries::handler::SummariesHandler;
 use apollo_shared::admin::{self, Readiness};
 use apollo_shared::broker::{Broker, BrokerConfigError};
 use apollo_shared::secrets::{KeyError, Keyring};
-use apollo_shared::telemetry::Chain;
+use apollo_shared::telemetry::with_causes;
 use sqlx::PgPool;
 use std::io;
 use std::net::SocketAddr;
@@ -182,7 +182,7 @@ async fn housekeeping(raw: Arc<RawStore>, pool: PgPool, retention_days: u16) {
         match kept.await {
             Ok(dropped) if dropped.is_empty() => {}
             Ok(dropped) => tracing::info!("dropped raw notifications older than {oldest}: {dropped:?}"),
-            Err(error) => tracing::warn!("housekeeping failed, next try in an hour: {}", Chain(&error)),
+            Err(error) => tracing::warn!("housekeeping failed, next try in an hour: {}", with_causes(&error)),
         }
     }
 }

@@ -15,7 +15,7 @@ use apollo_shared::admin::Readiness;
 use apollo_shared::broker::{self, Broker, ConnectError};
 use apollo_shared::publish::{PublishError, publish};
 use apollo_shared::retry::Backoff;
-use apollo_shared::telemetry::Chain;
+use apollo_shared::telemetry::with_causes;
 use apollo_shared::topology::Lane;
 use futures_util::StreamExt as _;
 use futures_util::future::try_join_all;
@@ -103,7 +103,7 @@ impl<H: Handler> LaneRunner<H> {
         while !stop.is_cancelled() {
             let served = runner.serve(&mut backoff, &stop).await;
             let Err(error) = served else { continue };
-            let reason = Chain(&error).to_string();
+            let reason = with_causes(&error);
             tracing::warn!(lane, "the lane {lane} starts anew: {reason}");
             runner.readiness.not_ready(BROKER, reason);
             backoff.pause(&stop).await;

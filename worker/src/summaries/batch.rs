@@ -128,3 +128,42 @@ pub fn reduce<'a>(rows: impl IntoIterator<Item = &'a Row>) -> Reduced<'a> {
     }
     Reduced { rows: greatest.into_values().collect(), beaten }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::Registry;
+    use super::*;
+
+    fn row(duration: i32, received_at: i64, steps: i32) -> Row {
+        let registry = Registry::new();
+        let table = &registry.tables()[0];
+        let mut values = vec![Value::Null; table.columns.len()];
+        let place = |name: &str| table.columns.iter().position(|column| column.name == name).unwrap();
+        values[0] = Value::Text("u".into());
+        values[place("start_time")] = Value::Instant(0);
+        values[place("duration_in_seconds")] = Value::Integer(duration);
+        values[place("steps")] = Value::Integer(steps);
+        let rank = Row::rank(table, &values);
+        let version = Version { rank, received_at, message_id: Uuid::nil(), entry_index: 0 };
+        Row::new(table, &values, version)
+    }
+
+    #[test]
+    fn the_longer_version_wins_and_then_the_later() {
+        let rows = [row(900, 5, 1), row(1800, 1, 2), row(1800, 3, 3), row(1800, 2, 4), row(600, 9, 5)];
+        for order in [[0, 1, 2, 3, 4], [4, 3, 2, 1, 0], [2, 0, 4, 1, 3]] {
+            let reduced = reduce(order.map(|index| &rows[index]));
+            assert_eq!(reduced.rows.len(), 1);
+            assert_eq!(reduced.rows[0].version, rows[2].version);
+            assert_eq!(reduced.beaten.stale, 4);
+        }
+    }
+
+    #[test]
+    fn the_same_content_again_is_unchanged() {
+        let rows = [row(900, 1, 1), row(900, 2, 1)];
+        let reduced = reduce(&rows);
+        assert_eq!((reduced.rows.len(), reduced.beaten.unchanged), (1, 1));
+        assert_eq!(reduced.rows[0].version.received_at, 2);
+    }
+}

@@ -16,7 +16,7 @@ use crate::store::{Batch, Store, schema};
 use apollo_shared::admin::Readiness;
 use apollo_shared::retry::Backoff;
 use apollo_shared::secrets::Keyring;
-use apollo_shared::telemetry::Chain;
+use apollo_shared::telemetry::with_causes;
 use apollo_shared::topology::Lane;
 use sqlx::PgPool;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -62,7 +62,7 @@ impl Handler for SummariesHandler {
                 self.readiness.ready(DATABASE);
                 return true;
             };
-            let reason = Chain(&*error).to_string();
+            let reason = with_causes(&*error);
             tracing::warn!("waiting for the database: {reason}");
             self.readiness.not_ready(DATABASE, reason);
             if !backoff.pause(stop).await {
@@ -134,7 +134,7 @@ impl SummariesHandler {
                 Err(error) => match part.halves() {
                     Some((left, right)) => parts.extend([left, right]),
                     None => {
-                        let error = Chain(&error).to_string();
+                        let error = with_causes(&error);
                         let of_part = part.rows.into_iter();
                         refused.extend(of_part.map(|(table, row)| Refused {
                             table,
@@ -168,7 +168,7 @@ impl SummariesHandler {
                 }
                 Err(error @ StoreError::Data(_)) => return Some(Err(error)),
                 Err(error @ StoreError::Unavailable(_)) => {
-                    let reason = Chain(&error).to_string();
+                    let reason = with_causes(&error);
                     tracing::warn!("a batch waits: {reason}");
                     self.metrics.retried(Lane::Summaries, batch.raw.len());
                     self.readiness.not_ready(DATABASE, reason);

@@ -185,3 +185,101 @@ impl<'de> Deserialize<'de> for Body<'de> {
         deserializer.deserialize_map(BodyVisitor)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::message::Destination;
+    use apollo_shared::envelope::{Envelope, Microseconds};
+    use proptest::prelude::*;
+    use serde_json::{Value, json};
+
+    fn read_body(body: &str, raw_is_kept: bool) -> Notification {
+        let message = Message {
+            envelope: Envelope::of_arrival("dailies", Microseconds(1_794_265_200_000_000), None),
+            routing_key: "push.dailies".to_owned(),
+            body: body.as_bytes().to_vec(),
+        };
+        read(&Registry::new(), &message, raw_is_kept)
+    }
+
+    /// Any JSON, with the keys and values of real entries more often than by chance.
+    fn value() -> impl Strategy<Value = Value> {
+        let leaf = prop_oneof![
+            Just(Value::Null),
+            any::<bool>().prop_map(Value::from),
+            any::<i64>().prop_map(Value::from),
+            any::<f64>().prop_map(Value::from),
+            ".{0,8}".prop_map(Value::from),
+            Just(json!("2026-11-10")),
+            Just(json!(1_794_265_200)),
+        ];
+        leaf.prop_recursive(4, 24, 6, |inner| {
+            let key = prop_oneof![
+                prop::sample::select(
+                    &["userId", "startTimeInSeconds", "calendarDate", "sleepScores", "stress", "value", "15"]
+                        [..]
+                )
+                .prop_map(str::to_owned),
+                prop::sample::select(&["timeOffsetHeartRateSamples", "naps", "callbackURL"][..])
+                    .prop_map(str::to_owned),
+                ".{0,4}",
+            ];
+            prop_oneof![
+                prop::collection::vec(inner.clone(), 0..6).prop_map(Value::from),
+                prop::collection::btree_map(key, inner, 0..8)
+                    .prop_map(|members| Value::Object(members.into_iter().collect())),
+            ]
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn every_entry_comes_to_exactly_one_end(
+            bodies in prop::collection::vec(
+                (prop::sample::select(&["dailies", "epochs", "sleeps", "userMetrics", "stressDetails", "hrv", "odd"][..]),
+                 prop::collection::vec(value(), 0..5)),
+                0..4,
+            ),
+            raw_is_kept: bool,
+        ) {
+            let members: Vec<String> =
+                bodies.iter().map(|(key, entries)| format!("{}: {}", json!(key), json!(entries))).collect();
+            let found = read_body(&format!("{{{}}}", members.join(",")), raw_is_kept);
+            // An unknown key becomes a dead letter as a whole, and is counted as one.
+            let entries: usize = bodies
+                .iter()
+                .map(|(key, entries)| if *key == "odd" && !raw_is_kept { 1 } else { entries.len() })
+                .sum();
+            let kept_raw: u64 = found.kept_raw.values().sum();
+            prop_assert_eq!(found.rows.len() + found.outgoing.len() + kept_raw as usize, entries);
+            let dead = found.outgoing.iter().filter(|it| matches!(it.destination, Destination::Dead { .. }));
+            let rejected: u64 = found.rejected.values().sum();
+            prop_assert_eq!(dead.count() as u64, rejected);
+        }
+    }
+
+    #[test]
+    fn a_row_knows_its_place_in_the_body_over_all_keys() {
+        let metrics = r#"{"userId": "u", "calendarDate": "2026-11-10"}"#;
+        let daily = r#"{"userId": "u", "startTimeInSeconds": 1}"#;
+        let body = format!(r#"{{"userMetrics": [{metrics}, 5], "dailies": [{daily}]}}"#);
+        let found = read_body(&body, true);
+        let places: Vec<u32> = found.rows.iter().map(|(_, row)| row.version.entry_index).collect();
+        assert_eq!(places, [0, 2]);
+        assert_eq!(found.outgoing[0].envelope.first_entry_index, 1);
+    }
+
+    #[test]
+    fn a_repeated_top_level_key_counts_each_time() {
+        let daily = |start: u32| format!(r#"[{{"userId": "u", "startTimeInSeconds": {start}}}]"#);
+        let found = read_body(&format!(r#"{{"dailies": {}, "dailies": {}}}"#, daily(1), daily(2)), true);
+        assert_eq!(found.rows.len(), 2);
+    }
+
+    #[test]
+    fn a_body_that_is_no_object_is_one_dead_letter() {
+        let found = read_body("[1, 2", true);
+        assert_eq!((found.outgoing.len(), found.outgoing[0].body.as_slice()), (1, b"[1, 2".as_slice()));
+    }
+}

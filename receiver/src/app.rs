@@ -1,0 +1,243 @@
+//! The receiver as an object: built, then run until it is told to stop.
+
+use crate::budget::Budget;
+use crate::config::{ConfigError, ReceiverConfig};
+use crate::metrics::Metrics;
+use crate::publish::{Publisher, Supervisor};
+use crate::routes::router;
+use crate::token::PushTokens;
+use apollo_shared::admin::{self, Readiness};
+use apollo_shared::broker::{Broker, BrokerConfigError};
+use prometheus::Registry;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+/// How long requests in flight may take to finish after the order to stop: as long as Garmin waits for an
+/// answer.
+const DRAIN: Duration = Duration::from_secs(30);
+
+/// What the handlers share.
+#[derive(Debug)]
+pub(crate) struct Edge {
+    pub(crate) push_tokens: Option<PushTokens>,
+    pub(crate) required_client_id: Option<String>,
+    pub(crate) max_body_bytes: usize,
+    pub(crate) split_bytes: usize,
+    pub(crate) budget: Budget,
+    pub(crate) publisher: Publisher,
+    /// Deliveries that go on when their request is gone; a stop waits for them.
+    pub(crate) deliveries: TaskTracker,
+    pub(crate) metrics: Metrics,
+    pub(crate) host: String,
+}
+
+/// A receiver that is built and listens, but does not serve yet.
+pub struct Receiver {
+    public: TcpListener,
+    admin: TcpListener,
+    address: SocketAddr,
+    admin_address: SocketAddr,
+    edge: Arc<Edge>,
+    supervisor: Supervisor,
+    registry: Registry,
+    readiness: Readiness,
+}
+
+/// Why it cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// A wrong setting.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// A wrong setting for the broker.
+    #[error(transparent)]
+    Broker(#[from] BrokerConfigError),
+    /// It cannot listen.
+    #[error("{variable}: cannot listen on {address}")]
+    Listen {
+        /// The variable that sets the address.
+        variable: &'static str,
+        /// The address.
+        address: SocketAddr,
+        /// Why.
+        source: io::Error,
+    },
+    /// A mistake of ours: a metric is declared twice.
+    #[error("the metrics cannot be registered")]
+    Metrics(#[from] prometheus::Error),
+}
+
+/// Why it ended without having been told to.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// A listener failed.
+    #[error("the {0} listener failed")]
+    Listener(&'static str, #[source] io::Error),
+    /// A task without which the receiver is of no use has ended.
+    #[error("the {0} has ended unexpectedly")]
+    Ended(&'static str),
+}
+
+impl Receiver {
+    /// Checks the configuration and binds the listeners. The broker need not be there yet.
+    ///
+    /// # Errors
+    /// See [`StartError`].
+    pub async fn build(config: ReceiverConfig) -> Result<Self, StartError> {
+        config.check()?;
+        let registry = admin::registry(env!("CARGO_PKG_VERSION"))?;
+        let readiness = Readiness::default();
+        let (edge, supervisor) = edge(&config, &registry, readiness.clone())?;
+        let (public, address) = listen("RECEIVER__LISTEN", config.listen).await?;
+        let (admin, admin_address) = listen("RECEIVER__ADMIN_LISTEN", config.admin_listen).await?;
+        let edge = Arc::new(edge);
+        Ok(Self { public, admin, address, admin_address, edge, supervisor, registry, readiness })
+    }
+
+    /// Where the public listener is.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Where the admin listener is.
+    #[must_use]
+    pub fn admin_address(&self) -> SocketAddr {
+        self.admin_address
+    }
+
+    /// Serves until `stop`, then finishes what is in flight, but for not longer than 30 s. The broker's
+    /// connection and the admin listener are closed last.
+    ///
+    /// # Errors
+    /// See [`RunError`].
+    pub async fn run(self, stop: CancellationToken) -> Result<(), RunError> {
+        tracing::info!("listening on http://{}, admin on http://{}", self.address, self.admin_address);
+        let end = CancellationToken::new();
+        let mut supervisor = tokio::spawn(self.supervisor.run(end.clone()));
+        let mut admin =
+            tokio::spawn(admin::serve(self.admin, self.registry, self.readiness.clone(), end.clone()));
+        let outcome = tokio::select! {
+            outcome = serve(self.public, self.edge, stop.clone()) => outcome,
+            () = overdue(&stop, &self.readiness) => Ok(()),
+            _ = &mut supervisor => return Err(RunError::Ended("supervisor of the broker's connection")),
+            ended = &mut admin => return Err(match ended {
+                Ok(Err(error)) => RunError::Listener("admin", error),
+                Ok(Ok(())) | Err(_) => RunError::Ended("admin listener"),
+            }),
+        };
+        end.cancel();
+        // Either has its own short limit; how they ended is of no interest any more.
+        let _ = tokio::time::timeout(Duration::from_secs(2), async { tokio::join!(supervisor, admin) }).await;
+        tracing::info!("stopped");
+        outcome
+    }
+}
+
+/// Serves until `stop`, and returns when every request is answered and every delivery is done.
+async fn serve(listener: TcpListener, edge: Arc<Edge>, stop: CancellationToken) -> Result<(), RunError> {
+    axum::serve(listener, router(edge.clone()))
+        .with_graceful_shutdown(stop.cancelled_owned())
+        .await
+        .map_err(|error| RunError::Listener("public", error))?;
+    edge.deliveries.close();
+    edge.deliveries.wait().await;
+    Ok(())
+}
+
+/// Returns when the stop has taken too long.
+async fn overdue(stop: &CancellationToken, readiness: &Readiness) {
+    stop.cancelled().await;
+    readiness.not_ready("receiver", "stopping");
+    tokio::time::sleep(DRAIN).await;
+    tracing::warn!("some requests were not finished within {} s; Garmin sends them again", DRAIN.as_secs());
+}
+
+pub(crate) fn edge(
+    config: &ReceiverConfig,
+    registry: &Registry,
+    readiness: Readiness,
+) -> Result<(Edge, Supervisor), StartError> {
+    let metrics = Metrics::register(registry)?;
+    let broker = Broker::new(&config.broker, "apollo-receiver")?;
+    let (publisher, supervisor) = Publisher::new(broker, readiness, metrics.clone());
+    let edge = Edge {
+        push_tokens: config.push_tokens()?,
+        required_client_id: config.required_client_id().map(str::to_owned),
+        max_body_bytes: config.max_body_bytes,
+        split_bytes: config.split_bytes,
+        budget: Budget::new(config.max_in_flight_bytes, metrics.in_flight.clone()),
+        publisher,
+        deliveries: TaskTracker::new(),
+        metrics,
+        host: host_name(),
+    };
+    Ok((edge, supervisor))
+}
+
+async fn listen(
+    variable: &'static str,
+    address: SocketAddr,
+) -> Result<(TcpListener, SocketAddr), StartError> {
+    let error = |source| StartError::Listen { variable, address, source };
+    let listener = TcpListener::bind(address).await.map_err(error)?;
+    let bound = listener.local_addr().map_err(error)?;
+    Ok((listener, bound))
+}
+
+/// Which of several receivers answers.
+fn host_name() -> String {
+    std::fs::read_to_string("/proc/sys/kernel/hostname")
+        .map_or_else(|_| "unknown".to_owned(), |name| name.trim().to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Cli;
+    use clap::Parser as _;
+    use std::time::Instant;
+
+    /// Ports of one's own choice for both listeners, and a broker where nobody listens.
+    async fn config(listen: SocketAddr) -> ReceiverConfig {
+        let unused = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+        let arguments = [
+            "apollo-receiver".to_owned(),
+            format!("--receiver-listen={listen}"),
+            "--receiver-admin-listen=127.0.0.1:0".to_owned(),
+            format!("--rabbitmq-url=amqp://guest:guest@{unused}/%2f"),
+        ];
+        Cli::try_parse_from(arguments).unwrap().config
+    }
+
+    #[tokio::test]
+    async fn it_starts_without_a_broker_says_so_and_stops_when_told() {
+        let config = config(SocketAddr::from(([127, 0, 0, 1], 0))).await;
+        let receiver = Receiver::build(config).await.unwrap();
+        let (address, admin_address) = (receiver.address(), receiver.admin_address());
+        let stop = CancellationToken::new();
+        let running = tokio::spawn(receiver.run(stop.clone()));
+
+        let reason = admin::check(admin_address).await.unwrap_err().to_string();
+        assert!(reason.starts_with("broker: "), "{reason}");
+        tokio::net::TcpStream::connect(address).await.unwrap();
+
+        let stopped = Instant::now();
+        stop.cancel();
+        running.await.unwrap().unwrap();
+        assert!(stopped.elapsed() < DRAIN, "an idle receiver has nothing to wait for");
+    }
+
+    #[tokio::test]
+    async fn a_port_that_is_taken_is_named_with_its_variable() {
+        let taken = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let config = config(taken.local_addr().unwrap()).await;
+        let error = Receiver::build(config).await.err().unwrap().to_string();
+        assert!(error.starts_with("RECEIVER__LISTEN: "), "{error}");
+    }
+}

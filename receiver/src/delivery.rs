@@ -1,0 +1,102 @@
+//! From a notification to confirmed messages: one where it may stay whole, several where it is large or for
+//! several lanes.
+
+use crate::budget::COPIES;
+use crate::notification::{Notification, Route};
+use crate::publish::{Message, NotDurable, Publisher};
+use crate::split::Parts;
+use apollo_shared::endpoint::Endpoint;
+use apollo_shared::envelope::{Envelope, Microseconds};
+use apollo_shared::telemetry::with_causes;
+use futures_util::StreamExt as _;
+use futures_util::stream::FuturesUnordered;
+
+/// Parts of one body in flight at once. Less than the publisher's channels, so that small notifications pass
+/// by a large one.
+const PARTS_IN_FLIGHT: usize = 64;
+
+/// What is known of a notification besides its body.
+#[derive(Debug)]
+pub(crate) struct Arrival {
+    /// The type that the path named.
+    pub(crate) of_path: Option<&'static Endpoint>,
+    /// When its body was complete.
+    pub(crate) received_at: Microseconds,
+    /// The request's trace context, if it had a valid one.
+    pub(crate) traceparent: Option<String>,
+}
+
+impl Arrival {
+    fn message(&self, route: Route, push_type: &str, body: String) -> Message {
+        let (name, routing_key) = match route {
+            Route::Push => (push_type, format!("push.{push_type}")),
+            Route::Account(endpoint) => (endpoint.key, endpoint.routing_key()),
+        };
+        let envelope = Envelope::of_arrival(name, self.received_at, self.traceparent.as_deref());
+        Message { envelope, routing_key, body }
+    }
+}
+
+/// Returns when everything in `notification` is durable, or when the first failure is known and nothing is
+/// in flight any more.
+pub(crate) async fn deliver(
+    publisher: &Publisher,
+    notification: Notification,
+    arrival: &Arrival,
+    split_bytes: usize,
+) -> Result<(), NotDurable> {
+    let push_type = notification.push_type(arrival.of_path);
+    match notification.route {
+        Some(route) if notification.text.len() <= split_bytes => {
+            let message = arrival.message(route, push_type, notification.text);
+            deliver_message(publisher, &message).await
+        }
+        _ => deliver_parts(publisher, Parts::new(notification, split_bytes), arrival, push_type).await,
+    }
+}
+
+/// Parts are made as the ones before them are confirmed: body and parts in flight, each with the copy that is
+/// sent, never need more than the [`COPIES`] of the body that are reserved.
+async fn deliver_parts(
+    publisher: &Publisher,
+    mut parts: Parts,
+    arrival: &Arrival,
+    push_type: &str,
+) -> Result<(), NotDurable> {
+    let reserved = COPIES * parts.held();
+    let mut in_flight = FuturesUnordered::new();
+    let mut bytes_in_flight = 0;
+    let mut outcome = Ok(());
+    while outcome.is_ok()
+        && let Some(plan) = parts.plan()
+    {
+        while in_flight.len() >= PARTS_IN_FLIGHT
+            || parts.held() + COPIES * (bytes_in_flight + plan.len()) > reserved
+        {
+            let Some((bytes, delivered)) = in_flight.next().await else { break };
+            bytes_in_flight -= bytes;
+            outcome = outcome.and(delivered);
+        }
+        let route = plan.route;
+        let message = arrival.message(route, push_type, parts.make(plan));
+        let bytes = message.body.capacity();
+        bytes_in_flight += bytes;
+        in_flight.push(async move { (bytes, deliver_message(publisher, &message).await) });
+    }
+    while let Some((_, delivered)) = in_flight.next().await {
+        outcome = outcome.and(delivered);
+    }
+    outcome
+}
+
+async fn deliver_message(publisher: &Publisher, message: &Message) -> Result<(), NotDurable> {
+    let outcome = publisher.make_durable(message).await;
+    let (endpoint, id) = (&message.envelope.endpoint, message.envelope.message_id);
+    match &outcome {
+        Ok(()) => tracing::debug!(endpoint, message_id = %id, "{endpoint} {id} is durable"),
+        Err(error) => {
+            tracing::warn!(endpoint, message_id = %id, "{endpoint} {id}: {}", with_causes(error));
+        }
+    }
+    outcome
+}

@@ -1,0 +1,22 @@
+//! The receiver: the HTTP edge of Apollo. It takes a request, makes it durable, answers.
+//!
+//! It knows neither the database nor what the data mean, so there is little in it that can be slow or fail:
+//! `routes` (every path) → `push` (the handlers) → `body` (reading within the limits) → `notification` and
+//! `split` (looking at it, dividing it) → `delivery` → `publish` (confirmed by the broker).
+
+mod app;
+mod body;
+mod budget;
+mod config;
+mod delivery;
+mod metrics;
+mod notification;
+mod problem;
+mod publish;
+mod push;
+mod routes;
+mod split;
+mod token;
+
+pub use app::{Receiver, RunError, StartError};
+pub use config::{Cli, Command, ConfigError, ReceiverConfig};

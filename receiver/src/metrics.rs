@@ -1,0 +1,61 @@
+//! The receiver's metrics; the names are those of design.md section 7.
+
+use prometheus::{Histogram, HistogramOpts, IntCounterVec, IntGauge, Opts, Registry};
+
+/// Seconds. From a confirm within the same rack to the 30 s after which Garmin gives up, with bounds at the
+/// time limits in between (5 s for room, 20 s for a confirm).
+const SECONDS: [f64; 16] =
+    [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 20.0, 30.0, 60.0];
+
+/// All of them.
+#[derive(Debug, Clone)]
+pub(crate) struct Metrics {
+    /// Answers to Garmin's POSTs, by endpoint and status.
+    pub(crate) notifications: IntCounterVec,
+    /// From a POST's head to its answer.
+    pub(crate) request_duration: Histogram,
+    /// From handing a message to the broker to its confirm.
+    pub(crate) publish_confirm: Histogram,
+    /// Memory taken by bodies.
+    pub(crate) in_flight: IntGauge,
+}
+
+impl Metrics {
+    /// Makes them and puts them into `registry`.
+    ///
+    /// # Errors
+    /// A name is taken already.
+    pub(crate) fn register(registry: &Registry) -> prometheus::Result<Self> {
+        let metrics = Self {
+            notifications: IntCounterVec::new(
+                Opts::new(
+                    "apollo_receiver_notifications_total",
+                    "Answers to Garmin's POSTs, by endpoint (any: the path without one; unknown: no such one) \
+                     and status.",
+                ),
+                &["endpoint", "status"],
+            )?,
+            request_duration: seconds(
+                "apollo_receiver_request_duration_seconds",
+                "From the head of one of Garmin's POSTs to its answer.",
+            )?,
+            publish_confirm: seconds(
+                "apollo_receiver_publish_confirm_seconds",
+                "From handing a message to the broker to its confirm.",
+            )?,
+            in_flight: IntGauge::new(
+                "apollo_receiver_in_flight_bytes",
+                "Memory taken by bodies that are being read or published, copies included.",
+            )?,
+        };
+        registry.register(Box::new(metrics.notifications.clone()))?;
+        registry.register(Box::new(metrics.request_duration.clone()))?;
+        registry.register(Box::new(metrics.publish_confirm.clone()))?;
+        registry.register(Box::new(metrics.in_flight.clone()))?;
+        Ok(metrics)
+    }
+}
+
+fn seconds(name: &str, help: &str) -> prometheus::Result<Histogram> {
+    Histogram::with_opts(HistogramOpts::new(name, help).buckets(SECONDS.to_vec()))
+}

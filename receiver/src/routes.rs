@@ -1,0 +1,56 @@
+//! Every public path, in one table.
+
+use crate::app::Edge;
+use crate::problem::Problem;
+use crate::push;
+use axum::extract::State;
+use axum::response::Html;
+use axum::routing::{get, post};
+use axum::{Json, Router, middleware};
+use serde::Serialize;
+use std::sync::Arc;
+use tower_http::decompression::RequestDecompressionLayer;
+
+/// The public listener's paths (design.md section 3).
+pub(crate) fn router(edge: Arc<Edge>) -> Router {
+    let garmin = Router::new()
+        .route("/api_client/garmin", post(push::to_any))
+        .route("/api_client/garmin/{endpoint}", post(push::to_endpoint))
+        .route("/oauth/garmin/deregistration", post(push::deregistration))
+        .route("/oauth/garmin/permissions", post(push::permissions));
+    let garmin = if edge.push_tokens.is_some() { Router::new().nest("/{token}", garmin) } else { garmin };
+    Router::new()
+        .merge(garmin.route_layer(middleware::from_fn_with_state(edge.clone(), push::admit)))
+        .route("/", get(front_page))
+        .route("/healthcheck", get(health_check))
+        .fallback(|| async { Problem::NotFound })
+        .method_not_allowed_fallback(|| async { Problem::MethodNotAllowed })
+        // Other encodings pass, to be refused with a problem document of ours.
+        .layer(RequestDecompressionLayer::new().pass_through_unaccepted(true))
+        .with_state(edge)
+}
+
+async fn front_page() -> Html<&'static str> {
+    Html(concat!(
+        "<!doctype html>\n<html lang=\"en\">\n<meta charset=\"utf-8\">\n<title>Apollo</title>\n",
+        "<h1>Apollo</h1>\n",
+        "<p>This server receives the data that participants of a study record with their Garmin devices.\n",
+        "<p>Version ",
+        env!("CARGO_PKG_VERSION"),
+        ".\n</html>\n"
+    ))
+}
+
+#[derive(Serialize)]
+struct Health {
+    status: &'static str,
+    version: &'static str,
+    host: String,
+}
+
+async fn health_check(State(edge): State<Arc<Edge>>) -> Json<Health> {
+    Json(Health { status: "ok", version: env!("CARGO_PKG_VERSION"), host: edge.host.clone() })
+}
+
+#[cfg(test)]
+mod tests;
