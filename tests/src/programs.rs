@@ -1,0 +1,244 @@
+//! Receivers and workers in the test's own process, on free ports.
+
+use crate::Result;
+use crate::wait::eventually;
+use apollo_receiver::Receiver;
+use apollo_worker::app::Worker;
+use apollo_worker::config::WorkerConfig;
+use clap::Parser;
+use reqwest::{Client, Response, StatusCode};
+use std::net::SocketAddr;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+/// A key to seal raw notifications with, for tests only.
+pub const SECRETS_KEYS: &str = "test:AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
+
+/// A receiver that serves until it is dropped or stopped.
+pub struct RunningReceiver {
+    program: Program,
+    url: String,
+}
+
+impl RunningReceiver {
+    pub(crate) async fn start(rabbitmq_url: &str, arguments: &[&str]) -> Result<Self> {
+        let own = [
+            "apollo-receiver",
+            "--rabbitmq-url",
+            rabbitmq_url,
+            "--receiver-listen",
+            "127.0.0.1:0",
+            "--receiver-admin-listen",
+            "127.0.0.1:0",
+        ];
+        let cli = apollo_receiver::Cli::try_parse_from(own.iter().chain(arguments))?;
+        let receiver = Receiver::build(cli.config).await?;
+        let url = format!("http://{}", receiver.address());
+        let admin = receiver.admin_address();
+        let program = Program::spawn(admin, |stop| async move {
+            receiver.run(stop).await.map_err(|error| error.to_string())
+        });
+        Ok(Self { program, url })
+    }
+
+    /// Where it listens for Garmin.
+    #[must_use]
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// POSTs a body, as Garmin does.
+    ///
+    /// # Errors
+    /// No answer came.
+    pub async fn post(&self, path: &str, body: impl Into<reqwest::Body>) -> Result<Response> {
+        let request = Client::new().post(format!("{}{path}", self.url)).body(body);
+        Ok(request.header("content-type", "application/json;charset=UTF-8").send().await?)
+    }
+
+    /// POSTs a body that must be acknowledged.
+    ///
+    /// # Errors
+    /// The answer is not a 200.
+    pub async fn accept(&self, path: &str, body: impl Into<reqwest::Body>) -> Result<()> {
+        let response = self.post(path, body).await?;
+        match response.status() {
+            StatusCode::OK => Ok(()),
+            status => Err(format!("{path} answered {status}: {}", response.text().await?).into()),
+        }
+    }
+
+    /// Waits until it is ready.
+    ///
+    /// # Errors
+    /// It does not become so.
+    pub async fn ready(&self) -> Result<()> {
+        self.program.ready().await
+    }
+
+    /// The reasons that it gives for not being ready.
+    ///
+    /// # Errors
+    /// It becomes ready instead.
+    pub async fn not_ready(&self) -> Result<String> {
+        self.program.not_ready().await
+    }
+
+    /// A metric: the sum over all series of this name whose labels hold all of `labels`.
+    ///
+    /// # Errors
+    /// It does not answer.
+    pub async fn metric(&self, name: &str, labels: &[&str]) -> Result<f64> {
+        self.program.metric(name, labels).await
+    }
+
+    /// Stops it, and waits until it has stopped.
+    ///
+    /// # Errors
+    /// It failed.
+    pub async fn stop(self) -> Result<()> {
+        self.program.stop().await
+    }
+}
+
+/// A worker that works until it is dropped or stopped.
+pub struct RunningWorker {
+    program: Program,
+}
+
+#[derive(Parser)]
+struct WorkerArguments {
+    #[command(flatten)]
+    config: WorkerConfig,
+}
+
+impl RunningWorker {
+    pub(crate) async fn start(database_url: &str, rabbitmq_url: &str, arguments: &[&str]) -> Result<Self> {
+        let own = [
+            "apollo-worker",
+            "--database-url",
+            database_url,
+            "--rabbitmq-url",
+            rabbitmq_url,
+            "--secrets-keys",
+            SECRETS_KEYS,
+            "--admin-listen",
+            "127.0.0.1:0",
+        ];
+        let arguments = WorkerArguments::try_parse_from(own.iter().chain(arguments))?;
+        let worker = Worker::build(arguments.config).await?;
+        let admin = worker.admin_address();
+        let program =
+            Program::spawn(
+                admin,
+                |stop| async move { worker.run(stop).await.map_err(|error| error.to_string()) },
+            );
+        Ok(Self { program })
+    }
+
+    /// Waits until it is ready.
+    ///
+    /// # Errors
+    /// It does not become so.
+    pub async fn ready(&self) -> Result<()> {
+        self.program.ready().await
+    }
+
+    /// The reasons that it gives for not being ready.
+    ///
+    /// # Errors
+    /// It becomes ready instead.
+    pub async fn not_ready(&self) -> Result<String> {
+        self.program.not_ready().await
+    }
+
+    /// A metric: the sum over all series of this name whose labels hold all of `labels`.
+    ///
+    /// # Errors
+    /// It does not answer.
+    pub async fn metric(&self, name: &str, labels: &[&str]) -> Result<f64> {
+        self.program.metric(name, labels).await
+    }
+
+    /// How many messages it has acknowledged.
+    ///
+    /// # Errors
+    /// It does not answer.
+    pub async fn stored(&self) -> Result<f64> {
+        self.metric("apollo_worker_messages_total", &["outcome=\"stored\""]).await
+    }
+
+    /// Waits until it has acknowledged so many messages.
+    ///
+    /// # Errors
+    /// It does not.
+    pub async fn has_stored(&self, messages: usize) -> Result<()> {
+        let what = format!("the worker has stored {messages} messages");
+        eventually(&what, async || (self.stored().await.ok()? >= messages as f64).then_some(())).await
+    }
+
+    /// Stops it, and waits until it has stopped.
+    ///
+    /// # Errors
+    /// It failed.
+    pub async fn stop(self) -> Result<()> {
+        self.program.stop().await
+    }
+}
+
+/// What receivers and workers have in common.
+struct Program {
+    admin: SocketAddr,
+    stop: CancellationToken,
+    task: JoinHandle<Result<(), String>>,
+}
+
+impl Program {
+    fn spawn<F>(admin: SocketAddr, run: impl FnOnce(CancellationToken) -> F) -> Self
+    where
+        F: Future<Output = Result<(), String>> + Send + 'static,
+    {
+        let stop = CancellationToken::new();
+        Self { admin, task: tokio::spawn(run(stop.clone())), stop }
+    }
+
+    async fn get(&self, path: &str) -> Result<Response> {
+        Ok(reqwest::get(format!("http://{}{path}", self.admin)).await?)
+    }
+
+    async fn ready(&self) -> Result<()> {
+        let is_ready =
+            async || self.get("/health/ready").await.ok().filter(|it| it.status() == StatusCode::OK);
+        eventually("the program is ready", is_ready).await.map(drop)
+    }
+
+    async fn not_ready(&self) -> Result<String> {
+        let reasons = async || {
+            let answer = self.get("/health/ready").await.ok()?;
+            (answer.status() == StatusCode::SERVICE_UNAVAILABLE).then_some(answer)?.text().await.ok()
+        };
+        eventually("the program is not ready", reasons).await
+    }
+
+    async fn metric(&self, name: &str, labels: &[&str]) -> Result<f64> {
+        let text = self.get("/metrics").await?.text().await?;
+        let series = text.lines().filter(|line| !line.starts_with('#')).filter_map(|line| {
+            let (series, value) = line.rsplit_once(' ')?;
+            let (of, with) = series.split_once('{').unwrap_or((series, ""));
+            let wanted = of == name && labels.iter().all(|label| with.contains(label));
+            wanted.then(|| value.parse::<f64>().ok()).flatten()
+        });
+        Ok(series.sum())
+    }
+
+    async fn stop(mut self) -> Result<()> {
+        self.stop.cancel();
+        Ok((&mut self.task).await??)
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
+}

@@ -1,0 +1,10 @@
+//! End-to-end tests over real services. `cargo xtask test` starts those and runs them.
+
+mod bad_input;
+mod convergence;
+mod database;
+mod edge;
+mod ingest;
+mod large_body;
+mod outages;
+mod simulated;
