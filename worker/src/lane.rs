@@ -212,9 +212,8 @@ impl<H: Handler> Slot<H> {
     async fn finish(&self, gathered: Gathered, stop: &CancellationToken) -> Result<(), LaneError> {
         let Gathered { messages, mut outgoing, last, .. } = gathered;
         let lane = self.runner.handler.lane();
-        let messages = Arc::new(messages);
-        let dead = outgoing.len();
-        match self.runner.handler.handle(Arc::clone(&messages), stop).await {
+        let taken = messages.len() + outgoing.len();
+        match self.runner.handler.handle(Arc::new(messages), stop).await {
             Handled::Done(more) => outgoing.extend(more),
             Handled::GivenBack if stop.is_cancelled() => return Ok(()),
             Handled::GivenBack => return Err(LaneError::GivenBack),
@@ -225,8 +224,8 @@ impl<H: Handler> Slot<H> {
         {
             return Err(LaneError::NotAcknowledged);
         }
-        self.runner.metrics.stored(lane, messages.len());
-        (0..dead).for_each(|_| self.runner.metrics.dead(lane));
+        let dead = outgoing.iter().filter(|outgoing| outgoing.is_dead_message()).count();
+        self.runner.metrics.acknowledged(lane, taken - dead, dead);
         Ok(())
     }
 

@@ -6,7 +6,6 @@ use lapin::BasicProperties;
 use lapin::message::Delivery;
 use lapin::types::{AMQPValue, FieldTable};
 use serde_json::value::RawValue;
-use uuid::Uuid;
 
 /// The AMQP `app_id` of what the worker publishes.
 const APP_ID: &str = "apollo-worker";
@@ -168,10 +167,11 @@ const LANE: &str = "lane";
 const ORIGINAL_ROUTING_KEY: &str = "original-routing-key";
 
 impl Outgoing {
-    /// The message's id.
+    /// Whether it is a message as a whole that has become a dead letter.
     #[must_use]
-    pub fn message_id(&self) -> Uuid {
-        self.envelope.message_id
+    pub fn is_dead_message(&self) -> bool {
+        use Reason::{Envelope, NotANotification, Panic};
+        matches!(&self.destination, Destination::Dead { reason: Envelope | NotANotification | Panic, .. })
     }
 
     /// The exchange and the routing key to publish with.

@@ -103,20 +103,17 @@ impl Metrics {
         })
     }
 
-    /// A batch of messages has been stored.
-    pub fn stored(&self, lane: Lane, messages: usize) {
-        self.messages.with_label_values(&[lane.name(), "stored"]).inc_by(messages as u64);
-        self.batch_messages.observe(messages as f64);
+    /// A batch has been acknowledged: so many of its messages were stored, so many have become dead letters as
+    /// a whole.
+    pub fn acknowledged(&self, lane: Lane, stored: usize, dead: usize) {
+        self.messages.with_label_values(&[lane.name(), "stored"]).inc_by(stored as u64);
+        self.messages.with_label_values(&[lane.name(), "dead"]).inc_by(dead as u64);
+        self.batch_messages.observe((stored + dead) as f64);
     }
 
     /// An attempt to store a batch failed and will be repeated.
     pub fn retried(&self, lane: Lane, messages: usize) {
         self.messages.with_label_values(&[lane.name(), "retried"]).inc_by(messages as u64);
-    }
-
-    /// A message has become a dead letter as a whole.
-    pub fn dead(&self, lane: Lane) {
-        self.messages.with_label_values(&[lane.name(), "dead"]).inc();
     }
 
     /// Entries of a type came to an end.

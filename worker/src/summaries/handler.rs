@@ -77,7 +77,7 @@ impl Handler for SummariesHandler {
         };
         let rows = read.notifications.iter().flat_map(|notification| &notification.rows);
         let rows = rows.map(|(table, row)| (*table, row)).collect();
-        let Some(refused) = self.write(Batch { rows, raw: &read.raw }, stop).await else {
+        let Some(refused) = self.write(Batch { rows, raw: &read.raw }, messages.len(), stop).await else {
             return Handled::GivenBack;
         };
         let mut outgoing: Vec<Outgoing> =
@@ -125,11 +125,16 @@ impl SummariesHandler {
 
     /// Writes `batch`, in halves where it must be. Returns the rows that PostgreSQL refuses; nothing if
     /// the database stayed away, or `stop` came first.
-    async fn write<'a>(&self, batch: Batch<'a>, stop: &CancellationToken) -> Option<Vec<Refused<'a>>> {
+    async fn write<'a>(
+        &self,
+        batch: Batch<'a>,
+        messages: usize,
+        stop: &CancellationToken,
+    ) -> Option<Vec<Refused<'a>>> {
         let mut refused = Vec::new();
         let mut parts = vec![batch];
         while let Some(part) = parts.pop() {
-            match self.write_when_possible(&part, stop).await? {
+            match self.write_when_possible(&part, messages, stop).await? {
                 Ok(()) => {}
                 Err(error) => match part.halves() {
                     Some((left, right)) => parts.extend([left, right]),
@@ -152,6 +157,7 @@ impl SummariesHandler {
     async fn write_when_possible(
         &self,
         batch: &Batch<'_>,
+        messages: usize,
         stop: &CancellationToken,
     ) -> Option<Result<(), StoreError>> {
         let store = Store { pool: &self.pool, registry: &self.registry, raw: &self.raw };
@@ -170,7 +176,7 @@ impl SummariesHandler {
                 Err(error @ StoreError::Unavailable(_)) => {
                     let reason = with_causes(&error);
                     tracing::warn!("a batch waits: {reason}");
-                    self.metrics.retried(Lane::Summaries, batch.raw.len());
+                    self.metrics.retried(Lane::Summaries, messages);
                     self.readiness.not_ready(DATABASE, reason);
                 }
             }
