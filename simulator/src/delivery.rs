@@ -1,0 +1,197 @@
+//! One household's deliveries: attempts, pauses, the pace of all.
+
+use std::error::Error;
+use std::time::Duration;
+
+use reqwest::header::RETRY_AFTER;
+use reqwest::{Client, Request, Response, StatusCode};
+use tokio::sync::{Mutex, mpsc};
+use tokio::time::{Instant, sleep, sleep_until};
+use tokio_util::sync::CancellationToken;
+
+use crate::plan::{Group, SummaryCounts};
+use crate::sender::{SendError, SendOptions};
+
+/// Something that happened to a POST or a household.
+#[derive(Debug)]
+pub(crate) enum Event {
+    /// Answered 200.
+    Acknowledged {
+        group: usize,
+        /// The household's users.
+        size: u32,
+        days_over: u32,
+        summaries: SummaryCounts,
+        bytes: u64,
+        latency: Duration,
+    },
+    /// Answered otherwise, or not at all.
+    Refused(Refusal),
+    /// A notification was refused too often.
+    GivenUp,
+    /// Everything of a household was acknowledged.
+    GroupFinished,
+}
+
+/// Why a POST was refused.
+#[derive(Debug)]
+pub(crate) struct Refusal {
+    /// The status, or a word for what happened instead.
+    pub(crate) reason: String,
+    /// What the system said about it.
+    pub(crate) detail: Option<String>,
+    retry_after: Option<Duration>,
+}
+
+/// Delivers notifications for all lanes.
+pub(crate) struct Courier {
+    client: Client,
+    options: SendOptions,
+    /// Fires when the caller cancels, or when something is given up.
+    stopping: CancellationToken,
+    /// When the next POST may be made, with a rate.
+    next_turn: Mutex<Instant>,
+}
+
+/// How the attempts at one notification ended.
+enum Delivery {
+    Acknowledged(Duration),
+    GivenUp,
+    Stopped,
+}
+
+impl Courier {
+    pub(crate) fn new(options: SendOptions, cancellation: CancellationToken) -> Result<Self, SendError> {
+        let stopping = cancellation.child_token();
+        Ok(Self { client: options.client()?, options, stopping, next_turn: Mutex::new(Instant::now()) })
+    }
+
+    pub(crate) fn is_stopping(&self) -> bool {
+        self.stopping.is_cancelled()
+    }
+
+    /// Sends the household's notifications in order, as far as they are acknowledged.
+    pub(crate) async fn deliver_group(
+        &self,
+        group: &Group,
+        events: &mpsc::Sender<Event>,
+    ) -> Result<(), SendError> {
+        for mut notification in group.notifications() {
+            let (days_over, bytes) = (notification.days_over, notification.body.len() as u64);
+            let summaries = std::mem::take(&mut notification.summaries);
+            let request = self.options.request(&self.client, notification)?;
+            match self.deliver(&request, events).await {
+                Delivery::Acknowledged(latency) => {
+                    let (group, size) = (group.index(), group.size());
+                    report(events, Event::Acknowledged { group, size, days_over, summaries, bytes, latency })
+                        .await;
+                }
+                Delivery::GivenUp => {
+                    self.stopping.cancel();
+                    report(events, Event::GivenUp).await;
+                    return Ok(());
+                }
+                Delivery::Stopped => return Ok(()),
+            }
+        }
+        report(events, Event::GroupFinished).await;
+        Ok(())
+    }
+
+    async fn deliver(&self, request: &Request, events: &mpsc::Sender<Event>) -> Delivery {
+        let mut pause = self.options.first_pause;
+        let mut attempts = 0;
+        loop {
+            if self.unless_stopping(self.turn()).await.is_none() {
+                return Delivery::Stopped;
+            }
+            let refusal = match self.attempt(request).await {
+                Ok(latency) => return Delivery::Acknowledged(latency),
+                Err(refusal) => refusal,
+            };
+            let retry_after = refusal.retry_after;
+            report(events, Event::Refused(refusal)).await;
+            attempts += 1;
+            if self.options.max_attempts.is_some_and(|most| attempts >= most) {
+                return Delivery::GivenUp;
+            }
+            let wanted = retry_after.unwrap_or_else(|| pause.mul_f64(0.5 + fastrand::f64() / 2.0));
+            if self.unless_stopping(sleep(wanted.min(self.options.longest_pause))).await.is_none() {
+                return Delivery::Stopped;
+            }
+            pause = (pause * 2).min(self.options.longest_pause);
+        }
+    }
+
+    /// How long it took to be answered 200.
+    async fn attempt(&self, request: &Request) -> Result<Duration, Refusal> {
+        let request = request.try_clone().ok_or_else(Refusal::unrepeatable)?;
+        let started = Instant::now();
+        let response = self.client.execute(request).await.map_err(|error| Refusal::by_connection(&error))?;
+        let (status, retry_after) = (response.status(), retry_after(&response));
+        // Read to its end, so that the connection can be used again.
+        response.bytes().await.map_err(|error| Refusal::by_connection(&error))?;
+        match status {
+            StatusCode::OK => Ok(started.elapsed()),
+            status => Err(Refusal { reason: status.as_str().to_owned(), detail: None, retry_after }),
+        }
+    }
+
+    /// Waits until the rate allows another POST.
+    async fn turn(&self) {
+        let Some(rate) = self.options.rate else { return };
+        let turn = {
+            let mut next_turn = self.next_turn.lock().await;
+            let turn = (*next_turn).max(Instant::now());
+            *next_turn = turn + Duration::from_secs_f64(1.0 / rate);
+            turn
+        };
+        sleep_until(turn).await;
+    }
+
+    async fn unless_stopping<T>(&self, waiting: impl Future<Output = T>) -> Option<T> {
+        self.stopping.run_until_cancelled(waiting).await
+    }
+}
+
+/// The seconds that the receiver asks for. The other form of the header, a date, is not what receivers answer.
+fn retry_after(response: &Response) -> Option<Duration> {
+    let seconds = response.headers().get(RETRY_AFTER)?.to_str().ok()?.trim().parse().ok()?;
+    Some(Duration::from_secs(seconds))
+}
+
+impl Refusal {
+    /// Never so for a body in memory.
+    fn unrepeatable() -> Self {
+        Self {
+            reason: "request".to_owned(),
+            detail: Some("it cannot be repeated".to_owned()),
+            retry_after: None,
+        }
+    }
+
+    /// Without the URL, which may hold a secret: only the innermost cause is told.
+    fn by_connection(error: &reqwest::Error) -> Self {
+        let word = if error.is_timeout() {
+            "timeout"
+        } else if error.is_connect() {
+            "connect"
+        } else {
+            "connection lost"
+        };
+        let causes = std::iter::successors(error.source(), |cause: &&dyn Error| (*cause).source());
+        Self { reason: word.to_owned(), detail: causes.last().map(ToString::to_string), retry_after: None }
+    }
+}
+
+impl std::fmt::Display for Refusal {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str(&self.reason)?;
+        self.detail.iter().try_for_each(|detail| write!(formatter, " ({detail})"))
+    }
+}
+
+/// Once nobody counts any more, the sending has been dropped and this lane ends too.
+async fn report(events: &mpsc::Sender<Event>, event: Event) {
+    let _ = events.send(event).await;
+}

@@ -1,0 +1,32 @@
+//! A Garmin to develop against.
+//!
+//! Apollo's developers cannot ask Garmin to push a study's worth of data, so this crate plays Garmin: it makes the
+//! notifications of N users over D days, pushes them the way Garmin does, and knows what the database must hold
+//! afterwards.
+//!
+//! | module | what it does |
+//! |---|---|
+//! | [`plan`] | what to send: users, days, seed, and the notifications that follow from them |
+//! | [`sender`] | pushes a plan to a receiver, repeating what is refused, as Garmin does |
+//! | [`expectation`] | works out the rows that a sequence of notifications must leave behind |
+//! | [`verify`] | compares PostgreSQL with that expectation, row for row |
+//!
+//! Nothing here uses the code of the receiver, the worker or what they share: a test that compared the worker with
+//! itself would find nothing. The notifications are a pure function of the [`plan::Plan`], so the sender and the
+//! verifier need not exchange anything but that plan.
+
+mod chance;
+mod columns;
+mod delivery;
+mod device;
+pub mod difference;
+pub mod expectation;
+mod household;
+pub mod latency;
+mod member;
+mod oddities;
+pub mod plan;
+pub mod sender;
+mod summaries;
+mod user;
+pub mod verify;
