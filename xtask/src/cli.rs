@@ -1,0 +1,115 @@
+//! The command line.
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::{Args, Parser, Subcommand};
+
+use crate::{
+    demo,
+    interrupt::{self, Interrupted},
+    stack, test, up,
+};
+
+/// Runs and tests Apollo on this machine.
+///
+/// All services are private: PostgreSQL, RabbitMQ and nginx are started on free loopback ports with their files under
+/// target/stack/, and stopped again. Services that are on this machine already are neither needed nor touched. What is
+/// missing is installed from Debian's packages, and said so first.
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask", version, arg_required_else_help = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Starts the whole system in the background and prints how to use it
+    ///
+    /// PostgreSQL, RabbitMQ, nginx with TLS, one receiver and two workers, built for release. They run until
+    /// `cargo xtask down`, which removes their data too.
+    Up,
+    /// Stops what `up` started, and removes its data
+    Down,
+    /// Pushes a burst of simulated notifications through the whole system and checks every row
+    ///
+    /// Starts everything, lets the simulator play Garmin for some users and days, waits until the queues are empty,
+    /// compares the database with what the simulator expects row for row, and prints a table of what it saw. The exit
+    /// code is not 0 if anything was lost or differs. It stays up to look around until Ctrl-C, or stops with --exit.
+    Demo(Demo),
+    /// Runs all tests, as continuous integration does
+    ///
+    /// Formatting, clippy, cargo deny (where it is installed), doc tests, then all unit, property and end-to-end tests
+    /// with cargo-nextest where it is installed, with cargo test otherwise. The stack that end-to-end tests need is
+    /// started before them and stopped after them.
+    Test(Test),
+}
+
+/// The size of a demonstration.
+#[derive(Debug, Args)]
+pub(crate) struct Demo {
+    /// Simulated participants; a thousand send about 150,000 summaries a day
+    #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) users: u32,
+    /// Days that each of them sends
+    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) days: u32,
+    /// Other data for another seed, the same for the same
+    #[arg(long, default_value_t = 1)]
+    pub(crate) seed: u64,
+    /// Workers that store in parallel
+    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u32).range(1..=32))]
+    pub(crate) workers: u32,
+    /// Stop everything at the end instead of waiting for Ctrl-C
+    #[arg(long)]
+    pub(crate) exit: bool,
+}
+
+/// Which tests to run.
+#[derive(Debug, Args)]
+pub(crate) struct Test {
+    /// Run only tests whose names contain one of these, without fmt, clippy and the like
+    pub(crate) filter: Vec<String>,
+}
+
+/// The program: parses, runs, prints the error if there is one.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    match run(cli.command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => match error.downcast_ref::<Interrupted>() {
+            Some(interrupted) => {
+                eprintln!("==> {interrupted}: everything has been stopped");
+                ExitCode::from(u8::try_from(128 + interrupted.signal).unwrap_or(1))
+            }
+            None => {
+                eprintln!("error: {error:#}");
+                ExitCode::FAILURE
+            }
+        },
+    }
+}
+
+fn run(command: Command) -> Result<()> {
+    interrupt::listen()?;
+    stack::sweep()?;
+    match command {
+        Command::Up => up::up(),
+        Command::Down => up::down(),
+        Command::Demo(options) => demo::run(&options),
+        Command::Test(options) => test::run(&options),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,123 @@
+//! `cargo xtask demo`: the main job, on real input, checked row for row.
+
+mod drain;
+mod figures;
+
+use std::{
+    fs::{self, File},
+    path::PathBuf,
+    process::Command,
+    thread,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, Result, bail, ensure};
+use serde::de::DeserializeOwned;
+
+use self::figures::{Figures, Pushed, Verified};
+use crate::{
+    cargo,
+    cli::Demo,
+    interrupt,
+    metrics::Metrics,
+    stack::{self, Apollo, DATABASE, Stack},
+    ui, up,
+};
+
+/// Runs the demonstration.
+///
+/// # Errors
+/// Anything was lost or differs, something does not start, or the user has asked to stop before the end.
+pub(crate) fn run(options: &Demo) -> Result<()> {
+    stack::install_missing()?;
+    up::build(&["apollo-receiver", "apollo-worker", "apollo-simulator"])?;
+    let stack = ui::timed("start PostgreSQL and RabbitMQ", || Stack::start("demo"))?;
+    let apollo =
+        ui::timed(format_args!("migrate; start nginx, receiver, {} worker(s)", options.workers), || {
+            Apollo::start(&stack, &up::release_folder()?, options.workers as usize)
+        })?;
+    let figures = measure(options, &stack, &apollo)?;
+    print!("\n{figures}");
+    let verdict = figures.verdict();
+    if !options.exit {
+        stay_up(&stack);
+    }
+    ui::timed("stop everything", || {
+        drop((apollo, stack));
+        Ok(())
+    })?;
+    verdict
+}
+
+fn measure(options: &Demo, stack: &Stack, apollo: &Apollo) -> Result<Figures> {
+    let simulator = Simulator { options, stack };
+    let start = Instant::now();
+    let what = format!("push {} day(s) of {} users through nginx", options.days, options.users);
+    let pushed: Pushed = ui::timed(what, || {
+        let authority = apollo.nginx.address.certificate_authority.display().to_string();
+        simulator.run("push", &["--url", &apollo.nginx.address.url(), "--ca-file", &authority])
+    })?;
+    let drained_at = ui::timed("wait until the queues are empty", || drain::wait(stack, apollo))?;
+    let metrics = Metrics::fetch(&apollo.worker_metrics)?;
+    let verified: Verified = ui::timed("compare the database with the simulator's expectation", || {
+        simulator.run("verify", &["--database-url", &stack.postgres.url(DATABASE)])
+    })?;
+    let mut peak_memory = vec![("receiver".to_owned(), apollo.receiver.peak_memory())];
+    peak_memory.extend(apollo.workers.iter().map(|worker| (worker.name().to_owned(), worker.peak_memory())));
+    peak_memory.push(("RabbitMQ".to_owned(), stack.rabbitmq.peak_memory()));
+    Ok(Figures { pushed, verified, metrics, end_to_end: drained_at.duration_since(start), peak_memory })
+}
+
+/// `apollo-simulator`, for one plan.
+struct Simulator<'a> {
+    options: &'a Demo,
+    stack: &'a Stack,
+}
+
+impl Simulator<'_> {
+    /// Runs a command of the simulator, its progress bar visible, and reads its result.
+    fn run<T: DeserializeOwned>(&self, command: &str, arguments: &[&str]) -> Result<T> {
+        let result: PathBuf = self.stack.folder.path().join(format!("{command}.json"));
+        let mut simulator = Command::new(up::release_folder()?.join("apollo-simulator"));
+        simulator
+            .args([command, "--json"])
+            .args(arguments)
+            .args(["--users", &self.options.users.to_string()])
+            .args(["--days", &self.options.days.to_string()])
+            .args(["--seed", &self.options.seed.to_string()])
+            // A file, because a pipe that nobody reads yet would stop a long result.
+            .stdout(File::create(&result)?);
+        let status = cargo::run_on_stack(&mut simulator, "simulator", &self.stack.folder)?;
+        let json = fs::read(&result)?;
+        // What it found stands in the result, whatever its exit code says of it.
+        ensure!(!json.is_empty(), "apollo-simulator {command} failed: {status}");
+        serde_json::from_slice(&json).with_context(|| format!("the result of apollo-simulator {command}"))
+    }
+}
+
+fn stay_up(stack: &Stack) {
+    up::how_to_use(&stack.folder.state());
+    ui::step("it stays up until Ctrl-C");
+    while interrupt::caught().is_none() {
+        thread::sleep(Duration::from_millis(100));
+    }
+}
+
+impl Figures {
+    /// An error if anything was lost or differs.
+    fn verdict(&self) -> Result<()> {
+        if !self.pushed.complete {
+            bail!("not every notification was acknowledged");
+        }
+        let dead = self.dead_letters();
+        if dead > 0 {
+            bail!(
+                "{dead} messages or entries became dead letters, though the simulator sends none that should"
+            );
+        }
+        if !self.verified.is_clean() {
+            bail!("the database is not what it must be: see the rows above");
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,130 @@
+//! Apollo's own programs on a stack: migrations, one receiver behind nginx, and workers.
+
+use std::{
+    path::{Path, PathBuf},
+    process::Command,
+    time::Duration,
+};
+
+use anyhow::{Context, Result, ensure};
+
+use super::{
+    Nginx, NginxOptions, Stack, StackFolder, ports,
+    process::{Process, Program},
+};
+
+/// The database of the stack's Apollo.
+pub(crate) const DATABASE: &str = "apollo";
+const START_LIMIT: Duration = Duration::from_secs(60);
+
+/// A whole Apollo. Dropping it stops it: first what takes requests, then what stores them.
+pub struct Apollo {
+    /// The edge.
+    pub nginx: Nginx,
+    /// `apollo-receiver`.
+    pub receiver: Process,
+    /// `apollo-worker serve`.
+    pub workers: Vec<Process>,
+    /// Where the receiver's metrics are.
+    pub receiver_metrics: String,
+    /// Where the metrics of each worker are.
+    pub worker_metrics: Vec<String>,
+}
+
+impl Apollo {
+    /// Creates the database, migrates it and starts everything, with the programs in the folder `binaries`.
+    ///
+    /// # Errors
+    /// A program fails or does not become ready; the end of its log is in the error.
+    pub fn start(stack: &Stack, binaries: &Path, workers: usize) -> Result<Self> {
+        let site = Site {
+            stack: &stack.folder,
+            database: stack.postgres.url(DATABASE),
+            broker: stack.rabbitmq.url("/"),
+            keys: new_keys(&stack.folder, binaries)?,
+            binaries: binaries.to_owned(),
+        };
+        stack.postgres.create_database(DATABASE)?;
+        site.migrate()?;
+        let (nginx, receiver, receiver_metrics) = ports::retry_with_new_ports(|| site.edge())?;
+        let mut running = Vec::new();
+        let mut worker_metrics = Vec::new();
+        for number in 1..=workers {
+            let (worker, metrics) = ports::retry_with_new_ports(|| site.worker(number))?;
+            running.push(worker);
+            worker_metrics.push(metrics);
+        }
+        Ok(Self { nginx, receiver, workers: running, receiver_metrics, worker_metrics })
+    }
+}
+
+/// What the programs are told.
+struct Site<'a> {
+    stack: &'a StackFolder,
+    database: String,
+    broker: String,
+    keys: String,
+    binaries: PathBuf,
+}
+
+impl Site<'_> {
+    fn migrate(&self) -> Result<()> {
+        self.program("migrate", "apollo-worker").args(["migrate"]).run(self.stack, START_LIMIT)
+    }
+
+    /// nginx, the receiver behind it, and the URL of the receiver's metrics. nginx comes first, because the receiver is
+    /// told its public address.
+    fn edge(&self) -> Result<(Nginx, Process, String)> {
+        let [port, admin] = ports::free()?;
+        let address = format!("127.0.0.1:{port}");
+        let nginx = Nginx::start(self.stack, &NginxOptions::for_receiver(&address))?;
+        let program = self
+            .program("receiver", "apollo-receiver")
+            .env("RECEIVER__LISTEN", &address)
+            .env("RECEIVER__ADMIN_LISTEN", format!("127.0.0.1:{admin}"))
+            .env("RECEIVER__PUBLIC_URL", nginx.address.url())
+            .env("RECEIVER__SPOOL_DIR", self.stack.subfolder("spool")?);
+        let (receiver, metrics) = self.start_ready(program, "receiver", admin)?;
+        Ok((nginx, receiver, metrics))
+    }
+
+    /// The process and the URL of its metrics.
+    fn worker(&self, number: usize) -> Result<(Process, String)> {
+        let [admin] = ports::free()?;
+        let name = format!("worker-{number}");
+        let program = self
+            .program(&name, "apollo-worker")
+            .args(["serve"])
+            .env("WORKER__ADMIN_LISTEN", format!("127.0.0.1:{admin}"));
+        self.start_ready(program, &name, admin)
+    }
+
+    fn start_ready(&self, program: Program, name: &str, admin: u16) -> Result<(Process, String)> {
+        let mut process = Process::start(self.stack, program)?;
+        process.wait_http(&format!("http://127.0.0.1:{admin}/health/ready"), START_LIMIT)?;
+        let metrics = format!("http://127.0.0.1:{admin}/metrics");
+        self.stack.update(|state| {
+            state.urls.insert(format!("{name} metrics"), metrics.clone());
+        })?;
+        Ok((process, metrics))
+    }
+
+    fn program(&self, name: &str, binary: &str) -> Program {
+        Program::new(name, self.binaries.join(binary))
+            .env("DATABASE__URL", &self.database)
+            .env("RABBITMQ__URL", &self.broker)
+            .env("SECRETS__KEYS", &self.keys)
+    }
+}
+
+/// A key of this stack's own, as an operator would make it.
+fn new_keys(stack: &StackFolder, binaries: &Path) -> Result<String> {
+    let worker = binaries.join("apollo-worker");
+    let output = Command::new(&worker)
+        .args(["keys", "new"])
+        .current_dir(stack.path())
+        .output()
+        .with_context(|| format!("cannot run {}", worker.display()))?;
+    ensure!(output.status.success(), "apollo-worker keys new: {}", String::from_utf8_lossy(&output.stderr));
+    Ok(String::from_utf8(output.stdout)?.trim().to_owned())
+}

@@ -1,0 +1,91 @@
+//! A private stack: PostgreSQL, RabbitMQ, nginx and Apollo's own programs on free loopback ports, with all their files
+//! under `target/stack/<name>/`.
+//!
+//! Whatever is started here is recorded in the stack's `stack.json`, so that a run that was killed leaves nothing
+//! behind that hinders the next one: see [`sweep()`]. Everything stops when it is dropped.
+//!
+//! ```no_run
+//! use xtask::stack::Stack;
+//!
+//! let mut stack = Stack::start("example")?;
+//! stack.postgres.create_database("apollo")?;
+//! println!("{} {}", stack.postgres.url("apollo"), stack.rabbitmq.url("/"));
+//! stack.rabbitmq.kill()?;
+//! stack.rabbitmq.restart()?;
+//! # Ok::<(), anyhow::Error>(())
+//! ```
+
+mod account;
+mod apollo;
+mod certificate;
+mod folder;
+mod identity;
+mod nginx;
+mod packages;
+mod ports;
+mod postgres;
+pub mod process;
+mod rabbitmq;
+mod state;
+mod sweep;
+mod test_stack;
+mod wait;
+
+use std::thread;
+
+use anyhow::{Context, Result};
+
+pub use apollo::Apollo;
+pub use folder::StackFolder;
+pub use identity::ProcessIdentity;
+pub use nginx::{Nginx, NginxAddress, NginxOptions};
+pub use packages::install_missing;
+pub use postgres::{PostgreSql, PostgresAddress};
+pub use rabbitmq::{RabbitMq, RabbitMqAddress};
+pub use state::{ProcessRecord, STACK_FILE, StackState, StopSignal};
+pub use sweep::sweep;
+pub use test_stack::{BINARIES_VARIABLE, STACK_VARIABLE, TestStack, of_tests};
+
+pub(crate) use apollo::DATABASE;
+pub(crate) use folder::all_stacks;
+pub(crate) use sweep::end;
+pub(crate) use wait::until as wait_until;
+
+/// The two services that Apollo's programs need.
+pub struct Stack {
+    /// The database server.
+    pub postgres: PostgreSql,
+    /// The broker.
+    pub rabbitmq: RabbitMq,
+    /// The stack's folder and record.
+    pub folder: StackFolder,
+}
+
+impl Stack {
+    /// Starts both in a new folder, whose name begins with `prefix`. What is missing must have been installed:
+    /// [`install_missing`].
+    ///
+    /// # Errors
+    /// One of them does not start; the end of its log is in the error.
+    pub fn start(prefix: &str) -> Result<Self> {
+        Self::start_in(StackFolder::create(prefix)?)
+    }
+
+    /// Starts both in this folder, at the same time.
+    ///
+    /// # Errors
+    /// As [`Stack::start`].
+    pub fn start_in(folder: StackFolder) -> Result<Self> {
+        let (postgres, rabbitmq) = thread::scope(|scope| {
+            let postgres = scope.spawn(|| PostgreSql::start(&folder));
+            let rabbitmq = RabbitMq::start(&folder);
+            (postgres.join(), rabbitmq)
+        });
+        let postgres = postgres.map_err(|_| anyhow::anyhow!("starting PostgreSQL panicked"))?;
+        Ok(Self {
+            postgres: postgres.context("PostgreSQL does not start")?,
+            rabbitmq: rabbitmq.context("RabbitMQ does not start")?,
+            folder,
+        })
+    }
+}

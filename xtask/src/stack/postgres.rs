@@ -1,0 +1,239 @@
+//! A private PostgreSQL.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+    time::Duration,
+};
+
+use anyhow::{Context, Result, bail, ensure};
+use serde::{Deserialize, Serialize};
+
+use super::{
+    StackFolder,
+    account::Account,
+    packages, ports,
+    process::{Process, Program},
+    state::StopSignal,
+    wait,
+};
+
+const START_LIMIT: Duration = Duration::from_secs(60);
+
+/// Where a private PostgreSQL listens. It trusts whoever reaches it, which is this machine only.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct PostgresAddress {
+    /// On 127.0.0.1.
+    pub port: u16,
+}
+
+impl PostgresAddress {
+    /// The URL of a database.
+    #[must_use]
+    pub fn url(&self, database: &str) -> String {
+        format!("postgres://postgres@127.0.0.1:{}/{database}", self.port)
+    }
+
+    /// Makes an empty database.
+    ///
+    /// # Errors
+    /// PostgreSQL refuses, for example because it exists.
+    pub fn create_database(&self, name: &str) -> Result<()> {
+        self.execute("postgres", &format!("CREATE DATABASE {}", quoted(name)))
+    }
+
+    /// Removes a database, even while somebody is connected to it.
+    ///
+    /// # Errors
+    /// PostgreSQL refuses.
+    pub fn drop_database(&self, name: &str) -> Result<()> {
+        self.execute("postgres", &format!("DROP DATABASE IF EXISTS {} WITH (FORCE)", quoted(name)))
+    }
+
+    /// Runs SQL that answers nothing.
+    ///
+    /// # Errors
+    /// PostgreSQL's own message.
+    pub fn execute(&self, database: &str, sql: &str) -> Result<()> {
+        self.query(database, sql).map(drop)
+    }
+
+    /// Runs SQL and returns the answer as psql prints it: a line a row, columns parted by `|`.
+    ///
+    /// # Errors
+    /// PostgreSQL's own message.
+    pub fn query(&self, database: &str, sql: &str) -> Result<String> {
+        let output = Command::new(packages::postgres_folder()?.join("psql"))
+            .env_clear()
+            .args([
+                "--no-psqlrc",
+                "--quiet",
+                "--tuples-only",
+                "--no-align",
+                "--set=ON_ERROR_STOP=1",
+                "-c",
+                sql,
+            ])
+            .arg(self.url(database))
+            .output()
+            .context("cannot run psql")?;
+        ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr).trim());
+        Ok(String::from_utf8_lossy(&output.stdout).trim_end().to_owned())
+    }
+}
+
+/// A running private PostgreSQL: UTF-8, locale C, UTC, durable (`fsync` is on), TCP on 127.0.0.1 only.
+pub struct PostgreSql {
+    /// Where it listens; the same after a restart.
+    pub address: PostgresAddress,
+    stack: StackFolder,
+    data: PathBuf,
+    account: Option<Account>,
+    process: Process,
+}
+
+impl PostgreSql {
+    /// Makes a new cluster and starts it on a free port.
+    ///
+    /// # Errors
+    /// It cannot be made or does not start; the end of its log is in the error.
+    pub fn start(stack: &StackFolder) -> Result<Self> {
+        let account = Account::instead_of_root()?;
+        let data = data_folder(stack, account)?;
+        Program::new("initdb", packages::postgres_folder()?.join("initdb"))
+            .args(["--username=postgres", "--auth=trust", "--encoding=UTF8", "--locale=C", "--no-sync"])
+            .args([Path::new("--pgdata"), &data])
+            .folder(&data)
+            .account(account)
+            .run(stack, START_LIMIT)?;
+        let (address, process) = ports::retry_with_new_ports(|| {
+            let [port] = ports::free()?;
+            let address = PostgresAddress { port };
+            let process = launch(stack, &data, account, &address)?;
+            Ok((address, process))
+        })?;
+        stack.update(|state| {
+            state.urls.insert("PostgreSQL".to_owned(), address.url("postgres"));
+            state.postgres = Some(address.clone());
+        })?;
+        Ok(Self { address, stack: stack.clone(), data, account, process })
+    }
+
+    /// The URL of a database.
+    #[must_use]
+    pub fn url(&self, database: &str) -> String {
+        self.address.url(database)
+    }
+
+    /// Makes an empty database.
+    ///
+    /// # Errors
+    /// As [`PostgresAddress::create_database`].
+    pub fn create_database(&self, name: &str) -> Result<()> {
+        self.address.create_database(name)
+    }
+
+    /// Stops it in order, without waiting for its clients (`fast`).
+    ///
+    /// # Errors
+    /// The system cannot say how it ended.
+    pub fn stop(&mut self) -> Result<()> {
+        self.process.stop().map(drop)
+    }
+
+    /// Ends it as a crash would (`immediate`): nothing is written any more, the next start recovers from the log.
+    ///
+    /// # Errors
+    /// The system cannot say how it ended.
+    pub fn kill(&mut self) -> Result<()> {
+        // A SIGKILL of the first process would leave the others, and the next start would refuse until they are gone.
+        self.process.signal(rustix::process::Signal::QUIT);
+        wait::happens_within(Duration::from_secs(10), || !self.process.is_alive());
+        self.process.kill().map(drop)
+    }
+
+    /// Starts it again, on the same port and with the same data; stops it first if it is running.
+    ///
+    /// # Errors
+    /// As [`PostgreSql::start`].
+    pub fn restart(&mut self) -> Result<()> {
+        self.stop()?;
+        self.process = launch(&self.stack, &self.data, self.account, &self.address)?;
+        Ok(())
+    }
+
+    /// The last lines of its log.
+    #[must_use]
+    pub fn log_tail(&self) -> String {
+        self.process.log_tail()
+    }
+}
+
+/// A folder that the account can reach: the stack's own, or one in the folder for temporary files.
+fn data_folder(stack: &StackFolder, account: Option<Account>) -> Result<PathBuf> {
+    let data = stack.subfolder("postgres")?;
+    let Some(account) = account else {
+        return Ok(data);
+    };
+    if account.take_over(&data)? {
+        return Ok(data);
+    }
+    let outside = tempfile::Builder::new().prefix("apollo-postgres-").tempdir()?.keep();
+    stack.update(|state| state.outside_folders.push(outside.clone()))?;
+    if !account.take_over(&outside)? {
+        bail!(
+            "PostgreSQL does not run as root, and its account can reach neither {} nor {}: run this as another user",
+            data.display(),
+            outside.display()
+        );
+    }
+    eprintln!(
+        "    PostgreSQL does not run as root, and its account cannot reach {}: its data is in {}",
+        stack.path().display(),
+        outside.display()
+    );
+    Ok(outside)
+}
+
+fn launch(
+    stack: &StackFolder,
+    data: &Path,
+    account: Option<Account>,
+    address: &PostgresAddress,
+) -> Result<Process> {
+    let port = format!("port={}", address.port);
+    let settings = [
+        port.as_str(),
+        "listen_addresses=127.0.0.1",
+        // A socket's path must not be longer than 107 bytes, and nobody needs it.
+        "unix_socket_directories=",
+        "max_connections=200",
+        "max_wal_size=2GB",
+        "timezone=UTC",
+        "log_timezone=UTC",
+    ];
+    let program = Program::new("postgres", packages::postgres_folder()?.join("postgres"))
+        .args([Path::new("-D"), data])
+        .args(settings.iter().flat_map(|setting| ["-c", setting]))
+        .folder(data)
+        .account(account)
+        .stop_signal(StopSignal::Interrupt);
+    let mut process = Process::start(stack, program)?;
+    process.wait_ready(START_LIMIT, |process| Ok(is_ready(data, process.pid())))?;
+    Ok(process)
+}
+
+/// Whether the server says so itself in `postmaster.pid`: its pid in the first line, its status in the eighth. A
+/// connection would not tell our server from another run's on the same port.
+fn is_ready(data: &Path, pid: u32) -> bool {
+    let Ok(text) = fs::read_to_string(data.join("postmaster.pid")) else {
+        return false;
+    };
+    let lines: Vec<&str> = text.lines().map(str::trim).collect();
+    lines.first() == Some(&pid.to_string().as_str()) && lines.get(7) == Some(&"ready")
+}
+
+fn quoted(identifier: &str) -> String {
+    format!("\"{}\"", identifier.replace('"', "\"\""))
+}
