@@ -8,6 +8,7 @@ use apollo_worker::config::WorkerConfig;
 use clap::Parser;
 use reqwest::{Client, Response, StatusCode};
 use std::net::SocketAddr;
+use std::ops::Deref;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -68,30 +69,6 @@ impl RunningReceiver {
         }
     }
 
-    /// Waits until it is ready.
-    ///
-    /// # Errors
-    /// It does not become so.
-    pub async fn ready(&self) -> Result<()> {
-        self.program.ready().await
-    }
-
-    /// The reasons that it gives for not being ready.
-    ///
-    /// # Errors
-    /// It becomes ready instead.
-    pub async fn not_ready(&self) -> Result<String> {
-        self.program.not_ready().await
-    }
-
-    /// A metric: the sum over all series of this name whose labels hold all of `labels`.
-    ///
-    /// # Errors
-    /// It does not answer.
-    pub async fn metric(&self, name: &str, labels: &[&str]) -> Result<f64> {
-        self.program.metric(name, labels).await
-    }
-
     /// Stops it, and waits until it has stopped.
     ///
     /// # Errors
@@ -136,30 +113,6 @@ impl RunningWorker {
         Ok(Self { program })
     }
 
-    /// Waits until it is ready.
-    ///
-    /// # Errors
-    /// It does not become so.
-    pub async fn ready(&self) -> Result<()> {
-        self.program.ready().await
-    }
-
-    /// The reasons that it gives for not being ready.
-    ///
-    /// # Errors
-    /// It becomes ready instead.
-    pub async fn not_ready(&self) -> Result<String> {
-        self.program.not_ready().await
-    }
-
-    /// A metric: the sum over all series of this name whose labels hold all of `labels`.
-    ///
-    /// # Errors
-    /// It does not answer.
-    pub async fn metric(&self, name: &str, labels: &[&str]) -> Result<f64> {
-        self.program.metric(name, labels).await
-    }
-
     /// How many messages it has acknowledged.
     ///
     /// # Errors
@@ -186,8 +139,24 @@ impl RunningWorker {
     }
 }
 
-/// What receivers and workers have in common.
-struct Program {
+impl Deref for RunningReceiver {
+    type Target = Program;
+
+    fn deref(&self) -> &Program {
+        &self.program
+    }
+}
+
+impl Deref for RunningWorker {
+    type Target = Program;
+
+    fn deref(&self) -> &Program {
+        &self.program
+    }
+}
+
+/// What receivers and workers have in common: an admin listener, and an end.
+pub struct Program {
     admin: SocketAddr,
     stop: CancellationToken,
     task: JoinHandle<Result<(), String>>,
@@ -206,13 +175,21 @@ impl Program {
         Ok(reqwest::get(format!("http://{}{path}", self.admin)).await?)
     }
 
-    async fn ready(&self) -> Result<()> {
+    /// Waits until it is ready.
+    ///
+    /// # Errors
+    /// It does not become so.
+    pub async fn ready(&self) -> Result<()> {
         let is_ready =
             async || self.get("/health/ready").await.ok().filter(|it| it.status() == StatusCode::OK);
         eventually("the program is ready", is_ready).await.map(drop)
     }
 
-    async fn not_ready(&self) -> Result<String> {
+    /// The reasons that it gives for not being ready.
+    ///
+    /// # Errors
+    /// It becomes ready instead.
+    pub async fn not_ready(&self) -> Result<String> {
         let reasons = async || {
             let answer = self.get("/health/ready").await.ok()?;
             (answer.status() == StatusCode::SERVICE_UNAVAILABLE).then_some(answer)?.text().await.ok()
@@ -220,7 +197,11 @@ impl Program {
         eventually("the program is not ready", reasons).await
     }
 
-    async fn metric(&self, name: &str, labels: &[&str]) -> Result<f64> {
+    /// A metric: the sum over all series of this name whose labels hold all of `labels`.
+    ///
+    /// # Errors
+    /// It does not answer.
+    pub async fn metric(&self, name: &str, labels: &[&str]) -> Result<f64> {
         let text = self.get("/metrics").await?.text().await?;
         let series = text.lines().filter(|line| !line.starts_with('#')).filter_map(|line| {
             let (series, value) = line.rsplit_once(' ')?;

@@ -66,11 +66,11 @@ pub fn read<'a>(table: &Table, Members(mut members): Members<'a>) -> Result<Entr
 
     let mut values = Vec::with_capacity(table.columns.len());
     values.push(Value::Text(user_id));
-    let mut extra = read_fields(table.summary_type.fields, &mut members, &mut values);
-    let unknown_fields = extra.unknown_fields;
-    extra.kept.extend(members.into_iter().map(|(name, raw)| (name, Kept::Raw(raw))));
-    let extra = (!extra.kept.is_empty()).then(|| Kept::Object(extra.kept).to_json());
-    values.push(extra.map_or(Value::Null, |json| Value::Json(json.into())));
+    let Extra { kept, unknown_fields } = read_fields(table.summary_type.fields, members, &mut values);
+    values.push(match kept.is_empty() {
+        true => Value::Null,
+        false => Value::Json(Kept::Object(kept).to_json().into()),
+    });
 
     complete_identity(table, &mut values)?;
     Ok(Entry { values, unknown_fields })
@@ -89,11 +89,10 @@ enum Kept<'a> {
     Object(BTreeMap<Cow<'a, str>, Kept<'a>>),
 }
 
-/// Takes the declared `fields` out of `members` into `values`. Returns what of them did not fit; the rest of
-/// `members` is unknown, counted here and left to the caller.
+/// Reads the declared `fields` of `members` into `values`. Returns the rest: what does not fit, what is unknown.
 fn read_fields<'a>(
     fields: &[Field],
-    members: &mut BTreeMap<Cow<'a, str>, &'a RawValue>,
+    mut members: BTreeMap<Cow<'a, str>, &'a RawValue>,
     values: &mut Vec<Value<'a>>,
 ) -> Extra<'a> {
     let mut extra = Extra::default();
@@ -113,6 +112,7 @@ fn read_fields<'a>(
         }
     }
     extra.unknown_fields += members.len() as u64;
+    extra.kept.extend(members.into_iter().map(|(name, raw)| (name, Kept::Raw(raw))));
     extra
 }
 
@@ -220,16 +220,14 @@ fn read_object<'a>(
     raw: &'a RawValue,
     values: &mut Vec<Value<'a>>,
 ) -> (Option<Kept<'a>>, u64) {
-    let Some(Members(mut members)) = parse(raw) else {
+    let Some(Members(members)) = parse(raw) else {
         values.extend(fields.iter().flat_map(|field| std::iter::repeat_n(Value::Null, column_count(field))));
         return (Some(Kept::Raw(raw)), 0);
     };
     let first = values.len();
-    let mut extra = read_fields(fields, &mut members, values);
-    extra.kept.extend(members.into_iter().map(|(name, raw)| (name, Kept::Raw(raw))));
+    let Extra { kept, unknown_fields } = read_fields(fields, members, values);
     let empty = values[first..].iter().all(Value::is_null);
-    let kept = (empty || !extra.kept.is_empty()).then_some(Kept::Object(extra.kept));
-    (kept, extra.unknown_fields)
+    ((empty || !kept.is_empty()).then_some(Kept::Object(kept)), unknown_fields)
 }
 
 /// Identity columns hold no null: a missing text counts as empty, anything else missing is a rejection.
