@@ -40,7 +40,7 @@ enum Command {
     Demo(Demo),
     /// Runs all tests, as continuous integration does
     ///
-    /// Formatting, clippy, cargo deny (where it is installed), doc tests, then all unit, property and end-to-end tests
+    /// Formatting, clippy, rustdoc, cargo deny (where it is installed), doc tests, then all unit, property and end-to-end tests
     /// with cargo-nextest where it is installed, with cargo test otherwise. The stack that end-to-end tests need is
     /// started before them and stopped after them.
     Test(Test),

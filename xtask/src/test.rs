@@ -34,6 +34,9 @@ fn gates() -> Result<()> {
     ui::timed("cargo clippy", || {
         cargo::run(&["clippy", "--workspace", "--all-targets", "--quiet", "--", "-D", "warnings"])
     })?;
+    ui::timed("cargo doc", || {
+        cargo::run(&["doc", "--workspace", "--no-deps", "--document-private-items", "--quiet"])
+    })?;
     if cargo::has("deny") {
         // The advisories are left to `cargo deny check advisories`: they come from the network, which tests must not need.
         ui::timed("cargo deny check", || cargo::run(&["deny", "check", "bans", "licenses", "sources"]))

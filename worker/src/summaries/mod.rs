@@ -1,6 +1,6 @@
 //! Garmin's summary types: what each is made of, and how a notification becomes rows of their tables.
 //!
-//! A type is one file with one [`SummaryType`] in it, one line in [`SUMMARY_TYPES`] and one migration. Columns,
+//! A type is one file with one [`SummaryType`] in it, one line in `SUMMARY_TYPES` and one migration. Columns,
 //! statements and encodings are derived from the declaration. The way of a body: [`notification`] takes it
 //! apart, [`entry`] reads one entry into values, [`batch`] brings the rows of many bodies together, and
 //! `store` writes them.

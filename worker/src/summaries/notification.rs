@@ -55,7 +55,7 @@ pub fn read(registry: &Registry, message: &Message, raw_is_kept: bool) -> Notifi
     reader.found
 }
 
-/// The entry at `index` of a message's body, counted as [`Row::entry_index`] is.
+/// The entry at `index` of a message's body, counted as [`Version::entry_index`] is.
 #[must_use]
 pub fn dead_entry(message: &Message, index: u32, reason: Reason, error: &str) -> Option<Outgoing> {
     let Body(members) = serde_json::from_slice(&message.body).ok()?;

@@ -1,7 +1,7 @@
 //! A stack's folder, `target/stack/<name>/`, and its record of everything that runs on it.
 //!
 //! The record is what makes `kill -9` harmless: whatever a killed run left is found in it by the next run and ended,
-//! see [`super::sweep`]. So a process is recorded as soon as it has been started, and the folder comes into being
+//! see [`super::sweep()`]. So a process is recorded as soon as it has been started, and the folder comes into being
 //! together with its record.
 
 use std::{
