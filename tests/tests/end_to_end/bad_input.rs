@@ -1,5 +1,6 @@
 //! Bad input gets a clear answer, or harms only itself.
 
+use apollo_shared::envelope::{Envelope, Microseconds};
 use apollo_tests::Result;
 use apollo_tests::site::Site;
 use reqwest::StatusCode;
@@ -184,5 +185,28 @@ async fn an_entry_that_only_postgresql_refuses_becomes_a_dead_letter_alone() -> 
     assert_eq!(dead[0].json()?["dailies"][0]["userId"], noise);
     assert_eq!(dead[0].envelope.first_entry_index, 1);
     assert_eq!(site.rows_of("daily_summary").await?.len(), 2);
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_message_whose_raw_form_only_postgresql_refuses_is_a_dead_letter_and_its_rows_are_stored()
+-> Result<()> {
+    let site = Site::new().await?;
+    let (broker, worker) = (site.broker().await?, site.worker(&[]).await?);
+    let body = json!({"dailies": [{"userId": "u", "startTimeInSeconds": 1794265200}]}).to_string();
+    // An endpoint's name that the receiver would never give: text with a NUL character.
+    for endpoint in ["dailies", "dai\0lies"] {
+        let envelope = Envelope::of_arrival(endpoint, Microseconds::now(), None);
+        broker.publish(&envelope, body.as_bytes()).await?;
+    }
+    worker.has_stored(2).await?;
+    let dead = broker.take_all("apollo.dead").await?;
+    assert_eq!(dead.len(), 1);
+    assert_eq!(
+        (dead[0].header("reason").as_deref(), &dead[0].body),
+        (Some("refused_by_database"), &body.into_bytes())
+    );
+    assert_eq!(site.rows_of("daily_summary").await?.len(), 1);
+    assert_eq!(site.count("SELECT count(*) FROM garmin_raw.notification").await?, 1);
     Ok(())
 }

@@ -43,6 +43,12 @@ impl RawNotification {
             body: keyring.seal(&compressed, message_id.as_bytes()),
         })
     }
+
+    /// The id of its message.
+    #[must_use]
+    pub fn message_id(&self) -> Uuid {
+        self.message_id
+    }
 }
 
 /// The days that `notifications` arrived on, UTC.

@@ -94,11 +94,17 @@ struct Read {
     raw: Vec<RawNotification>,
 }
 
-/// A row that PostgreSQL refuses, and why.
+/// What PostgreSQL refuses, and why.
 struct Refused<'a> {
-    table: usize,
-    row: &'a Row,
+    what: Refusal<'a>,
     error: String,
+}
+
+enum Refusal<'a> {
+    /// A row of the table at this place of the registry.
+    Row(usize, &'a Row),
+    /// A notification as it was received.
+    Raw(&'a RawNotification),
 }
 
 impl SummariesHandler {
@@ -140,12 +146,7 @@ impl SummariesHandler {
                     Some((left, right)) => parts.extend([left, right]),
                     None => {
                         let error = with_causes(&error);
-                        let of_part = part.rows.into_iter();
-                        refused.extend(of_part.map(|(table, row)| Refused {
-                            table,
-                            row,
-                            error: error.clone(),
-                        }));
+                        refused.extend(part.refusal().map(|what| Refused { what, error }));
                     }
                 },
             }
@@ -187,11 +188,19 @@ impl SummariesHandler {
     }
 
     fn dead_letter(&self, messages: &[Message], refused: &Refused<'_>) -> Option<Outgoing> {
-        let Refused { table, row, error } = refused;
-        let message =
-            messages.iter().find(|message| message.envelope.message_id == row.version.message_id)?;
-        self.metrics.rejected(self.registry.tables()[*table].summary_type.key, 1);
-        notification::dead_entry(message, row.version.entry_index, Reason::RefusedByDatabase, error)
+        let message_id = match refused.what {
+            Refusal::Row(_, row) => row.version.message_id,
+            Refusal::Raw(raw) => raw.message_id(),
+        };
+        let message = messages.iter().find(|message| message.envelope.message_id == message_id)?;
+        let reason = Reason::RefusedByDatabase;
+        match refused.what {
+            Refusal::Row(table, row) => {
+                self.metrics.rejected(self.registry.tables()[table].summary_type.key, 1);
+                notification::dead_entry(message, row.version.entry_index, reason, &refused.error)
+            }
+            Refusal::Raw(_) => Some(message.dead(reason, &refused.error)),
+        }
     }
 
     fn count_outcomes(&self, outcomes: &[Outcomes]) {
@@ -212,16 +221,26 @@ impl SummariesHandler {
 }
 
 impl<'a> Batch<'a> {
-    /// Two batches that hold what this one does, unless it is a single row.
+    /// Two batches that hold what this one does, unless it is a single row or notification.
     fn halves(&self) -> Option<(Batch<'a>, Batch<'a>)> {
-        match self.rows.len() {
-            1 if self.raw.is_empty() => None,
-            0 => None,
-            count => {
+        match (self.rows.len(), self.raw.len()) {
+            (1, 0) | (0, 0 | 1) => None,
+            (0, count) => {
+                let (left, right) = self.raw.split_at(count / 2);
+                Some((Batch { rows: vec![], raw: left }, Batch { rows: vec![], raw: right }))
+            }
+            (count, _) => {
                 let (left, right) = self.rows.split_at(count / 2);
-                Some((Batch { rows: left.to_vec(), raw: self.raw }, Batch { rows: right.to_vec(), raw: &[] }))
+                let left = Batch { rows: left.to_vec(), raw: self.raw };
+                Some((left, Batch { rows: right.to_vec(), raw: &[] }))
             }
         }
+    }
+
+    /// The single row or notification that it is.
+    fn refusal(&self) -> Option<Refusal<'a>> {
+        let row = self.rows.first().map(|(table, row)| Refusal::Row(*table, row));
+        row.or_else(|| self.raw.first().map(Refusal::Raw))
     }
 }
 
