@@ -98,7 +98,8 @@ pub struct LaneConfig {
         default_value = "2"
     )]
     pub concurrency: NonZeroUsize,
-    /// Messages that the broker hands out ahead, for each of the batches stored at the same time
+    /// Messages that the broker hands out before any is acknowledged, for each of the batches stored at the same
+    /// time; no less than a batch
     #[arg(
         long = "prefetch",
         env = "WORKER__PREFETCH",

@@ -1,7 +1,7 @@
 //! Consume, gather a batch, handle it, publish what came of it, acknowledge: the same for every lane.
 //!
-//! A lane runs several slots. Each has a channel and a prefetch of its own and takes one batch after the
-//! other, so a batch is acknowledged by one frame, while the broker fills the slot's prefetch with the next.
+//! A lane runs several slots. Each has a channel and a prefetch of its own and takes one batch after the other,
+//! so a batch is acknowledged by one frame; while one slot waits for the database, another reads.
 //! Consuming and publishing go over two connections: a broker that blocks publishers must not hold back the
 //! acknowledgements that would relieve it.
 //!

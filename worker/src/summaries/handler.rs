@@ -19,6 +19,7 @@ use apollo_shared::secrets::Keyring;
 use apollo_shared::telemetry::with_causes;
 use apollo_shared::topology::Lane;
 use sqlx::PgPool;
+use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -114,8 +115,9 @@ impl SummariesHandler {
         Ok(())
     }
 
-    /// Reads on a thread of its own, as it keeps a core busy. Fails only when the program is being torn down.
-    async fn read(&self, messages: Arc<Vec<Message>>) -> Result<Read, tokio::task::JoinError> {
+    /// Reads on a thread of its own, as it keeps a core busy. Fails only when the program is being torn down or
+    /// has no memory left.
+    async fn read(&self, messages: Arc<Vec<Message>>) -> io::Result<Read> {
         let registry = Arc::clone(&self.registry);
         let keyring = Arc::clone(&self.keyring);
         let raw_is_kept = self.raw_is_kept;
@@ -123,10 +125,10 @@ impl SummariesHandler {
             let notifications =
                 messages.iter().map(|message| read_alone(&registry, message, raw_is_kept)).collect();
             let kept: &[Message] = if raw_is_kept { &messages } else { &[] };
-            let raw = kept.iter().filter_map(|message| RawNotification::seal(message, &keyring).ok());
-            Read { notifications, raw: raw.collect() }
+            let raw = kept.iter().map(|message| RawNotification::seal(message, &keyring));
+            Ok(Read { notifications, raw: raw.collect::<io::Result<_>>()? })
         })
-        .await
+        .await?
     }
 
     /// Writes `batch`, in halves where it must be. Returns the rows that PostgreSQL refuses; nothing if
