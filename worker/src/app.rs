@@ -6,7 +6,7 @@ use crate::metrics::Metrics;
 use crate::store::raw::RawStore;
 use crate::store::{self, DatabaseUrlError};
 use crate::summaries::Registry;
-use crate::summaries::handler::SummariesHandler;
+use crate::summaries::handler::{RawNotifications, SummariesHandler};
 use apollo_shared::admin::{self, Readiness};
 use apollo_shared::broker::{Broker, BrokerConfigError};
 use apollo_shared::secrets::{KeyError, Keyring};
@@ -153,7 +153,10 @@ impl Worker {
             keyring: Arc::clone(&self.keyring),
             pool: self.pool.clone(),
             raw: Arc::clone(raw),
-            raw_is_kept: self.config.raw_retention_days > 0,
+            raw_notifications: match self.config.raw_retention_days {
+                0 => RawNotifications::NotKept,
+                _ => RawNotifications::Kept,
+            },
             metrics: Arc::clone(&self.metrics),
             readiness: self.readiness.clone(),
         };

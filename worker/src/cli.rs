@@ -1,5 +1,7 @@
 //! `apollo-worker`: the service, and the commands that operators give.
 
+mod replay;
+
 use crate::app::Worker;
 use crate::config::{AdminConfig, DatabaseConfig, WorkerConfig};
 use crate::store::{self, schema};
@@ -7,6 +9,7 @@ use apollo_shared::secrets::Keyring;
 use apollo_shared::telemetry::{self, LogConfig};
 use apollo_shared::{admin, shutdown};
 use clap::{Args, Parser, Subcommand};
+use replay::ReplayOptions;
 use sqlx::postgres::PgConnectOptions;
 use time::OffsetDateTime;
 
@@ -28,6 +31,9 @@ enum Command {
     Serve(Box<WorkerConfig>),
     /// Brings the database's schema to this program's version; safe to run many times, and by many at once
     Migrate(Migrate),
+    /// Reads notifications of the past from garmin_raw again, into tables that did not exist when they came, or
+    /// were damaged since; safe at any time, beside running workers, and many times
+    Replay(Box<ReplayOptions>),
     /// Makes keys for SECRETS__KEYS
     #[command(subcommand)]
     Keys(Keys),
@@ -88,6 +94,7 @@ pub async fn run(cli: Cli) -> anyhow::Result<()> {
             let options = store::connect_options(&database.url)?;
             migrate(&options, action.unwrap_or(MigrateAction::Up)).await
         }
+        Command::Replay(options) => replay::run(*options).await,
         Command::Keys(Keys::New { id }) => {
             let id = id.unwrap_or_else(|| OffsetDateTime::now_utc().date().to_string());
             println!("{}", Keyring::generate(&id));

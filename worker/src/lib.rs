@@ -8,5 +8,6 @@ pub mod config;
 pub mod lane;
 pub mod message;
 pub mod metrics;
+pub mod replay;
 pub mod store;
 pub mod summaries;

@@ -5,7 +5,9 @@ use crate::summaries::batch::Outcomes;
 use apollo_shared::admin;
 use apollo_shared::envelope::Microseconds;
 use apollo_shared::topology::Lane;
+use prometheus::core::Collector as _;
 use prometheus::{GaugeVec, Histogram, HistogramOpts, IntCounterVec, Opts, Registry};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// All of them. No label ever holds a user's id.
@@ -136,6 +138,20 @@ impl Metrics {
     /// Entries that no table takes are kept in the raw notification only.
     pub fn kept_raw(&self, key: &str, count: u64) {
         self.summaries.with_label_values(&[key, "raw"]).inc_by(count);
+    }
+
+    /// How many entries came to which end so far, by type and outcome.
+    #[must_use]
+    pub fn outcomes(&self) -> BTreeMap<(String, String), u64> {
+        let families = self.summaries.collect();
+        let metrics = families.iter().flat_map(|family| family.get_metric());
+        metrics
+            .map(|metric| {
+                let label = |name| metric.get_label().iter().find(|label| label.name() == name);
+                let value = |name| label(name).map(|label| label.value().to_owned()).unwrap_or_default();
+                ((value("type"), value("outcome")), metric.get_counter().get_value() as u64)
+            })
+            .collect()
     }
 
     /// Unknown fields were kept in `extra`.

@@ -43,12 +43,23 @@ pub struct SummariesHandler {
     pub pool: PgPool,
     /// The raw notifications' partitions.
     pub raw: Arc<RawStore>,
-    /// Whether notifications are kept as received.
-    pub raw_is_kept: bool,
+    /// What becomes of the notifications as received.
+    pub raw_notifications: RawNotifications,
     /// What is counted.
     pub metrics: Arc<Metrics>,
     /// Where the state of the database is told.
     pub readiness: Readiness,
+}
+
+/// What becomes of the notifications as received.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RawNotifications {
+    /// They are stored too.
+    Kept,
+    /// They are not stored, so what no table takes becomes a dead letter.
+    NotKept,
+    /// They have been stored before.
+    Stored,
 }
 
 impl Handler for SummariesHandler {
@@ -120,11 +131,12 @@ impl SummariesHandler {
     async fn read(&self, messages: Arc<Vec<Message>>) -> io::Result<Read> {
         let registry = Arc::clone(&self.registry);
         let keyring = Arc::clone(&self.keyring);
-        let raw_is_kept = self.raw_is_kept;
+        let raw_notifications = self.raw_notifications;
         tokio::task::spawn_blocking(move || {
+            let raw_is_kept = raw_notifications != RawNotifications::NotKept;
             let notifications =
                 messages.iter().map(|message| read_alone(&registry, message, raw_is_kept)).collect();
-            let kept: &[Message] = if raw_is_kept { &messages } else { &[] };
+            let kept: &[Message] = if raw_notifications == RawNotifications::Kept { &messages } else { &[] };
             let raw = kept.iter().map(|message| RawNotification::seal(message, &keyring));
             Ok(Read { notifications, raw: raw.collect::<io::Result<_>>()? })
         })
