@@ -3,6 +3,8 @@
 //! A batch is one transaction: the users it names, the notifications as received, and each type's rows, which
 //! come by binary COPY into a staging table of the connection and are merged from there by one statement.
 
+pub mod archive;
+mod comments;
 mod copy;
 pub mod error;
 pub mod raw;

@@ -1,5 +1,6 @@
 //! The database's schema: migrations forward and back, and the check that serving needs.
 
+use super::comments;
 use sqlx::migrate::{Migrate as _, MigrateError, Migrator};
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{Connection as _, PgConnection};
@@ -91,6 +92,7 @@ pub async fn migrate(options: &PgConnectOptions) -> Result<(i64, i64), SchemaErr
         return Err(SchemaError::Newer { found, known });
     }
     MIGRATOR.run(&mut connection).await.map_err(SchemaError::Failed)?;
+    comments::write(&mut connection).await.map_err(|error| SchemaError::Unavailable(error.into()))?;
     Ok((found, known))
 }
 

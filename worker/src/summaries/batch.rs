@@ -13,8 +13,9 @@ use uuid::Uuid;
 /// What orders the versions of a summary, greatest significance first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Version {
-    /// The duration, for types that it ranks; else 0.
-    pub rank: i32,
+    /// What the type's versions are ranked by: seconds of a duration, or microseconds of a moment; 0 for types
+    /// without a rank.
+    pub rank: i64,
     /// Microseconds since the Unix epoch.
     pub received_at: i64,
     /// The notification's id.
@@ -42,9 +43,10 @@ pub struct Row {
 
 impl Row {
     /// What ranks `values` among the versions of its summary.
-    pub(super) fn rank(table: &Table, values: &[Value<'_>]) -> i32 {
+    pub(super) fn rank(table: &Table, values: &[Value<'_>]) -> i64 {
         match table.rank.map(|place| &values[place]) {
-            Some(Value::Integer(duration)) => *duration,
+            Some(Value::Integer(duration)) => (*duration).into(),
+            Some(Value::Instant(microseconds)) => *microseconds,
             _ => 0,
         }
     }
@@ -138,7 +140,7 @@ mod tests {
         let registry = Registry::new();
         let table = &registry.tables()[0];
         let mut values = vec![Value::Null; table.columns.len()];
-        let place = |name: &str| table.columns.iter().position(|column| column.name == name).unwrap();
+        let place = |name: &str| table.place(name).unwrap();
         values[0] = Value::Text("u".into());
         values[place("start_time")] = Value::Instant(0);
         values[place("duration_in_seconds")] = Value::Integer(duration);

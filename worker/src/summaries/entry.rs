@@ -1,13 +1,15 @@
 //! One entry of a notification, read into the values of its table's columns.
 //!
 //! No field is lost (design.md, law 4): what is not known, or does not fit its column, is kept under Garmin's
-//! own name in the row's `extra`, its text as it came.
+//! own name in the row's `extra`, its text as it came. So is a number that its column holds only rounded: an
+//! entry is told again from its row by laying `extra` over the columns.
 
-use super::field::{Field, Kind, Number};
-use super::number;
+use super::declaration::{IdentityField, Missing};
+use super::field::{Field, Kind};
 use super::storable::{self, Unstorable};
-use super::table::{self, Table};
+use super::table::Table;
 use super::value::Value;
+use super::{number, series};
 use serde::Deserialize;
 use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
@@ -55,26 +57,32 @@ pub fn open(raw: &RawValue) -> Result<Members<'_>, Rejection> {
     if named { Ok(members) } else { Err(Rejection::NoUser) }
 }
 
-/// Reads the members of an entry of `table`'s type.
+/// Reads the members of an entry of `table`'s type, which came under the top-level `key`.
 ///
 /// # Errors
 /// See [`Rejection`].
-pub fn read<'a>(table: &Table, Members(mut members): Members<'a>) -> Result<Entry<'a>, Rejection> {
+pub fn read<'a>(table: &Table, key: &str, Members(mut members): Members<'a>) -> Result<Entry<'a>, Rejection> {
     let user_id = members.remove("userId").and_then(string).ok_or(Rejection::NoUser)?;
-    // A user's token is not kept with the user's data.
-    members.remove("userAccessToken");
+    let callback = members.remove(CALLBACK_URL).and_then(string);
 
     let mut values = Vec::with_capacity(table.columns.len());
     values.push(Value::Text(user_id));
-    let Extra { kept, unknown_fields } = read_fields(table.summary_type.fields, members, &mut values);
+    let Extra { kept, unknown_fields } = read_fields(table.summary_type.all_fields(), members, &mut values);
+    values.extend(table.summary_type.second_key.map(|second| Value::Boolean(second.key == key)));
     values.push(match kept.is_empty() {
         true => Value::Null,
         false => Value::Json(Kept::Object(kept).to_json().into()),
     });
 
-    complete_identity(table, &mut values)?;
+    complete_identity(table, callback.as_deref(), &mut values)?;
     Ok(Entry { values, unknown_fields })
 }
+
+/// Where the data that a ping announces is to be fetched: with a token in it, so not kept with the data.
+const CALLBACK_URL: &str = "callbackURL";
+
+/// A user's token, in OAuth 1.0a apps: not kept with the user's data either.
+const ACCESS_TOKEN: &str = "userAccessToken";
 
 /// What of an object goes to `extra`.
 #[derive(Default)]
@@ -84,17 +92,18 @@ struct Extra<'a> {
 }
 
 /// A value in `extra`.
-enum Kept<'a> {
+pub(super) enum Kept<'a> {
     Raw(&'a RawValue),
     Object(BTreeMap<Cow<'a, str>, Kept<'a>>),
 }
 
 /// Reads the declared `fields` of `members` into `values`. Returns the rest: what does not fit, what is unknown.
 fn read_fields<'a>(
-    fields: &[Field],
+    fields: impl Iterator<Item = &'static Field>,
     mut members: BTreeMap<Cow<'a, str>, &'a RawValue>,
     values: &mut Vec<Value<'a>>,
 ) -> Extra<'a> {
+    members.remove(ACCESS_TOKEN);
     let mut extra = Extra::default();
     for field in fields {
         // The second spelling fills the column only where the first is missing; else it is an unknown field.
@@ -103,11 +112,11 @@ fn read_fields<'a>(
             _ => field.name,
         };
         match members.remove(name) {
-            None => values.extend(std::iter::repeat_n(Value::Null, column_count(field))),
+            None => values.extend(std::iter::repeat_n(Value::Null, field.column_count())),
             Some(raw) => {
-                let (unfitting, unknown_fields) = read_field(field.kind, raw, values);
+                let (kept, unknown_fields) = read_field(field, raw, values);
                 extra.unknown_fields += unknown_fields;
-                extra.kept.extend(unfitting.map(|kept| (Cow::Borrowed(name), kept)));
+                extra.kept.extend(kept.map(|kept| (Cow::Borrowed(name), kept)));
             }
         }
     }
@@ -116,33 +125,45 @@ fn read_fields<'a>(
     extra
 }
 
-fn column_count(field: &Field) -> usize {
-    match field.kind {
-        Kind::Series(_) => 2,
-        Kind::Object(fields) => fields.iter().map(column_count).sum(),
-        _ => 1,
-    }
+/// Reads one field into its columns. Returns what of it goes to `extra`, and how many unknown fields it holds.
+fn read_field<'a>(field: &Field, raw: &'a RawValue, values: &mut Vec<Value<'a>>) -> (Option<Kept<'a>>, u64) {
+    let first = values.len();
+    let (kept, unknown_fields) = match field.kind {
+        Kind::Series(number) => match series::read(number, raw) {
+            None => (Some(Kept::Raw(raw)), 0),
+            Some((arrays, kept)) => {
+                values.extend(arrays);
+                ((!kept.is_empty()).then_some(Kept::Object(kept)), 0)
+            }
+        },
+        Kind::Object(fields) => match parse::<Members<'_>>(raw) {
+            None => (Some(Kept::Raw(raw)), 0),
+            Some(Members(members)) => {
+                let Extra { kept, unknown_fields } = read_fields(fields.iter(), members, values);
+                // An object with nothing in its columns is kept, so that it can be told from a missing one.
+                let empty = values[first..].iter().all(Value::is_null);
+                ((empty || !kept.is_empty()).then_some(Kept::Object(kept)), unknown_fields)
+            }
+        },
+        scalar => match read_scalar(scalar, raw) {
+            None => (Some(Kept::Raw(raw)), 0),
+            Some(value) => {
+                let rounded = matches!(value, Value::Float(float) if !number::is_exact(raw.get(), float));
+                values.push(value);
+                (rounded.then_some(Kept::Raw(raw)), 0)
+            }
+        },
+    };
+    values.resize(first + field.column_count(), Value::Null);
+    (kept, unknown_fields)
 }
 
-/// Reads one field into its columns. Returns what of it does not fit, and how many unknown fields it holds.
-fn read_field<'a>(kind: Kind, raw: &'a RawValue, values: &mut Vec<Value<'a>>) -> (Option<Kept<'a>>, u64) {
-    match kind {
-        Kind::Series(number) => (read_series(number, raw, values), 0),
-        Kind::Object(fields) => read_object(fields, raw, values),
-        _ => {
-            let value = read_scalar(kind, raw);
-            let unfitting = value.is_null().then_some(Kept::Raw(raw));
-            values.push(value);
-            (unfitting, 0)
-        }
-    }
-}
-
-fn read_scalar(kind: Kind, raw: &RawValue) -> Value<'_> {
+fn read_scalar(kind: Kind, raw: &RawValue) -> Option<Value<'_>> {
     let json = raw.get();
-    let value = match kind {
+    match kind {
         Kind::Text => string(raw).map(Value::Text),
         Kind::Integer => number::integer(json).and_then(|value| value.try_into().ok()).map(Value::Integer),
+        Kind::BigInteger => big_integer(raw).map(Value::BigInteger),
         Kind::Float => number::float(json).map(Value::Float),
         Kind::Boolean => json.parse().ok().map(Value::Boolean),
         Kind::Date => string(raw).and_then(|date| days(&date)).map(Value::Date),
@@ -150,8 +171,15 @@ fn read_scalar(kind: Kind, raw: &RawValue) -> Value<'_> {
         Kind::List => json.starts_with('[').then_some(Value::Json(json.into())),
         Kind::OpenObject => json.starts_with('{').then_some(Value::Json(json.into())),
         Kind::Series(_) | Kind::Object(_) => None,
-    };
-    value.unwrap_or(Value::Null)
+    }
+}
+
+/// A number, or a string of its digits in their usual spelling.
+fn big_integer(raw: &RawValue) -> Option<i64> {
+    match string(raw) {
+        None => number::integer(raw.get()),
+        Some(digits) => digits.parse().ok().filter(|value: &i64| value.to_string() == digits),
+    }
 }
 
 /// A moment that PostgreSQL and every client of it can show: in the years 1 to 9999.
@@ -168,85 +196,48 @@ fn days(date: &str) -> Option<i32> {
     (parsed.year() > 0).then(|| parsed.to_julian_day() - JULIAN_DAY_OF_2000)
 }
 
-/// Points that do not fit are returned; the others become two arrays in the order of time.
-fn read_series<'a>(number: Number, raw: &'a RawValue, values: &mut Vec<Value<'a>>) -> Option<Kept<'a>> {
-    let Some(Members(points)) = parse(raw) else {
-        values.extend([Value::Null, Value::Null]);
-        return Some(Kept::Raw(raw));
-    };
-    let (points, unfitting) = match number {
-        Number::Integer => {
-            let (offsets, numbers, unfitting) = series(points, |json| number::integer(json)?.try_into().ok());
-            ([Value::Integers(offsets), Value::Integers(numbers)], unfitting)
-        }
-        Number::Float => {
-            let (offsets, numbers, unfitting) = series(points, number::float);
-            ([Value::Integers(offsets), Value::Floats(numbers)], unfitting)
-        }
-    };
-    values.extend(points);
-    (!unfitting.is_empty()).then_some(Kept::Object(unfitting))
-}
-
-type Points<'a, T> = (Vec<i32>, Vec<T>, BTreeMap<Cow<'a, str>, Kept<'a>>);
-
-fn series<'a, T>(
-    points: BTreeMap<Cow<'a, str>, &'a RawValue>,
-    fits: impl Fn(&str) -> Option<T>,
-) -> Points<'a, T> {
-    let mut fitting = Vec::with_capacity(points.len());
-    let mut unfitting = BTreeMap::new();
-    for (key, raw) in points {
-        match (offset(&key), fits(raw.get())) {
-            (Some(offset), Some(value)) => fitting.push((offset, value)),
-            _ => drop(unfitting.insert(key, Kept::Raw(raw))),
-        }
-    }
-    fitting.sort_unstable_by_key(|(offset, _)| *offset);
-    let (offsets, values) = fitting.into_iter().unzip();
-    (offsets, values, unfitting)
-}
-
-/// Whole seconds in their usual spelling; from any other (`015`, `+15`) the key could not be told again.
-fn offset(key: &str) -> Option<i32> {
-    let digits = key.strip_prefix('-').unwrap_or(key);
-    let usual = digits == "0" && key == "0" || !digits.starts_with(['0', '+']);
-    usual.then(|| key.parse().ok()).flatten()
-}
-
-/// An object with nothing in its columns is kept whole, so that it can be told from a missing one.
-fn read_object<'a>(
-    fields: &[Field],
-    raw: &'a RawValue,
-    values: &mut Vec<Value<'a>>,
-) -> (Option<Kept<'a>>, u64) {
-    let Some(Members(members)) = parse(raw) else {
-        values.extend(fields.iter().flat_map(|field| std::iter::repeat_n(Value::Null, column_count(field))));
-        return (Some(Kept::Raw(raw)), 0);
-    };
-    let first = values.len();
-    let Extra { kept, unknown_fields } = read_fields(fields, members, values);
-    let empty = values[first..].iter().all(Value::is_null);
-    ((empty || !kept.is_empty()).then_some(Kept::Object(kept)), unknown_fields)
-}
-
-/// Identity columns hold no null: a missing text counts as empty, anything else missing is a rejection.
-fn complete_identity(table: &Table, values: &mut [Value<'_>]) -> Result<(), Rejection> {
-    let fields = table.summary_type.fields.iter();
-    let identity = fields.filter(|field| table.summary_type.identity.contains(&field.name));
-    for (field, &place) in identity.zip(&table.identity[1..]) {
+/// Identity columns hold no null (design.md section 5, *Identity*).
+fn complete_identity(
+    table: &Table,
+    callback: Option<&str>,
+    values: &mut [Value<'_>],
+) -> Result<(), Rejection> {
+    for (field, &place) in table.summary_type.identity.iter().zip(&table.identity[1..]) {
         if values[place].is_null() {
-            if !table::may_be_missing(field.kind) {
-                return Err(Rejection::NoIdentity(field.name));
-            }
-            values[place] = Value::Text("".into());
+            values[place] =
+                stand_in(field, table, callback, values).ok_or(Rejection::NoIdentity(field.name))?;
         }
     }
     Ok(())
 }
 
+/// What counts where a field of the identity is missing.
+fn stand_in(
+    field: &IdentityField,
+    table: &Table,
+    callback: Option<&str>,
+    values: &[Value<'_>],
+) -> Option<Value<'static>> {
+    match field.missing {
+        Missing::Rejected => None,
+        Missing::Empty => Some(Value::Text("".into())),
+        Missing::False => Some(Value::Boolean(false)),
+        Missing::ActivityId => match values.get(table.place("activity_id")?)? {
+            Value::BigInteger(id) => Some(Value::Text(id.to_string().into())),
+            _ => None,
+        },
+        Missing::CallbackId => callback_id(callback?).map(|id| Value::Text(id.to_owned().into())),
+    }
+}
+
+/// The value of `id` in the query of a callback URL (garmin-health-api.md 1.18).
+fn callback_id(url: &str) -> Option<&str> {
+    let (_, query) = url.split_once('?')?;
+    query.split('&').find_map(|pair| pair.strip_prefix("id=")).filter(|id| !id.is_empty())
+}
+
 impl Kept<'_> {
-    fn to_json(&self) -> String {
+    pub(super) fn to_json(&self) -> String {
         let mut json = String::new();
         self.write(&mut json);
         json

@@ -14,6 +14,10 @@ pub struct Field {
     pub other_name: Option<&'static str>,
     /// What fits.
     pub kind: Kind,
+    /// The unit of its value, or of its series' values; empty where there is none.
+    pub unit: &'static str,
+    /// What it means, for researchers; empty for an object, whose fields have meanings of their own.
+    pub meaning: &'static str,
 }
 
 /// What values fit a field, and so which columns it has.
@@ -23,6 +27,8 @@ pub enum Kind {
     Text,
     /// A whole number of 32 bits.
     Integer,
+    /// A whole number of 64 bits, which Garmin writes as a number or as a string of digits.
+    BigInteger,
     /// A number.
     Float,
     /// `true` or `false`.
@@ -31,7 +37,7 @@ pub enum Kind {
     Date,
     /// Unix seconds.
     Instant,
-    /// A list, kept as it is.
+    /// A list of records, kept as it is.
     List,
     /// An object with open keys, kept as it is.
     OpenObject,
@@ -58,6 +64,11 @@ pub const fn text(name: &'static str) -> Field {
 /// A whole number of 32 bits.
 pub const fn integer(name: &'static str) -> Field {
     field(name, Kind::Integer)
+}
+
+/// A whole number of 64 bits, which Garmin writes as a number or as a string of digits.
+pub const fn big_integer(name: &'static str) -> Field {
+    field(name, Kind::BigInteger)
 }
 
 /// A number.
@@ -106,7 +117,7 @@ pub const fn object(name: &'static str, fields: &'static [Field]) -> Field {
 }
 
 const fn field(name: &'static str, kind: Kind) -> Field {
-    Field { name, other_name: None, kind }
+    Field { name, other_name: None, kind, unit: "", meaning: "" }
 }
 
 impl Field {
@@ -116,40 +127,57 @@ impl Field {
         self
     }
 
-    /// The columns that the field fills, behind `prefix`.
-    pub fn columns(&self, prefix: &str) -> Vec<Column> {
-        let name = format!("{prefix}{}", self.name.to_snake_case());
-        let one = |sql_type| vec![Column { name: name.clone(), sql_type }];
+    /// Tells the unit of its values and what they mean.
+    pub const fn means(mut self, unit: &'static str, meaning: &'static str) -> Self {
+        self.unit = unit;
+        self.meaning = meaning;
+        self
+    }
+
+    /// How many columns the field fills.
+    pub fn column_count(&self) -> usize {
+        match self.kind {
+            Kind::Series(_) => 2,
+            Kind::Object(fields) => fields.iter().map(Self::column_count).sum(),
+            _ => 1,
+        }
+    }
+
+    /// The columns that the field fills, within the objects named in `path`.
+    pub fn columns(&self, path: &[&str]) -> Vec<Column> {
+        let path = [path, &[self.name]].concat();
+        let name = path.join("_").to_snake_case();
+        let comment = comment(self.unit, &format!("{} (Garmin's {})", self.meaning, path.join(".")));
+        let one = |sql_type| vec![Column { name: name.clone(), sql_type, comment: comment.clone() }];
         match self.kind {
             Kind::Text => one("text"),
             Kind::Integer => one("integer"),
+            Kind::BigInteger => one("bigint"),
             Kind::Float => one("double precision"),
             Kind::Boolean => one("boolean"),
             Kind::Date => one("date"),
             Kind::Instant => {
                 let name = name.strip_suffix("_in_seconds").unwrap_or(&name).to_owned();
-                vec![Column { name, sql_type: "timestamp with time zone" }]
+                vec![Column { name, sql_type: "timestamp with time zone", comment }]
             }
             Kind::List | Kind::OpenObject => one("jsonb"),
-            Kind::Series(number) => series_columns(&name, number),
-            Kind::Object(fields) => {
-                let prefix = format!("{name}_");
-                fields.iter().flat_map(|field| field.columns(&prefix)).collect()
-            }
+            Kind::Series(number) => series_columns(&name, number, comment),
+            Kind::Object(fields) => fields.iter().flat_map(|field| field.columns(&path)).collect(),
         }
     }
 }
 
-fn series_columns(name: &str, number: Number) -> Vec<Column> {
+fn series_columns(name: &str, number: Number, comment: String) -> Vec<Column> {
     let series = name.strip_prefix("time_offset_").unwrap_or(name);
     let series = series.strip_suffix("_values").or_else(|| series.strip_suffix("_samples")).unwrap_or(series);
     let values = match number {
         Number::Integer => "integer[]",
         Number::Float => "double precision[]",
     };
+    let offsets = format!("[s] When each of {series}_values was measured, from start_time, in order");
     vec![
-        Column { name: format!("{series}_offsets"), sql_type: "integer[]" },
-        Column { name: format!("{series}_values"), sql_type: values },
+        Column { name: format!("{series}_offsets"), sql_type: "integer[]", comment: offsets },
+        Column { name: format!("{series}_values"), sql_type: values, comment },
     ]
 }
 
@@ -160,6 +188,13 @@ pub struct Column {
     pub name: String,
     /// Its type, as PostgreSQL's `format_type` writes it.
     pub sql_type: &'static str,
+    /// What it holds, for researchers: the unit in square brackets, the meaning, Garmin's name.
+    pub comment: String,
+}
+
+/// A meaning with its unit in front.
+fn comment(unit: &str, meaning: &str) -> String {
+    if unit.is_empty() { meaning.to_owned() } else { format!("[{unit}] {meaning}") }
 }
 
 #[cfg(test)]
@@ -167,7 +202,7 @@ mod tests {
     use super::*;
 
     fn names(field: Field) -> Vec<String> {
-        field.columns("").into_iter().map(|column| column.name).collect()
+        field.columns(&[]).into_iter().map(|column| column.name).collect()
     }
 
     #[test]

@@ -3,9 +3,9 @@
 //! One bad entry harms only itself (design.md, law 5), so the body is first cut into entries without looking
 //! into them, and each is then read alone.
 
-use super::Registry;
 use super::batch::{Row, Version};
-use super::entry::{self, Entry, Members};
+use super::entry::{self, Entry, Members, Rejection};
+use super::{Registry, SummaryType};
 use crate::message::{Message, Outgoing, Part, PartValue, Reason};
 use apollo_shared::endpoint::Endpoint;
 use apollo_shared::topology::Lane;
@@ -101,39 +101,58 @@ impl Reader<'_> {
     }
 
     fn read_entry(&mut self, endpoint: &'static Endpoint, part: &Part<'_>, raw: &RawValue) {
-        match entry::open(raw) {
-            Err(rejection) => {
-                self.reject(endpoint.key, part, Reason::MalformedEntry, &rejection.to_string());
-            }
-            Ok(members) if is_ping(&members) => {
-                let routing_key = format!("pull.{}", endpoint.key);
-                self.found.outgoing.push(self.message.forwarded(part, routing_key));
-            }
-            Ok(members) => match self.registry.position(endpoint.key) {
-                None => self.keep_raw(endpoint.key, part, 1),
-                Some(table) => self.read_summary(table, part, members),
+        let members = match entry::open(raw) {
+            Ok(members) => members,
+            Err(rejection) => return self.reject_entry(endpoint, part, &rejection),
+        };
+        let table = self.registry.position(endpoint.key);
+        let announces = is_ping(&members);
+        if announces && !table.is_some_and(|table| self.summary_type(table).pings_are_summaries) {
+            return self.forward(endpoint, part);
+        }
+        match table {
+            None => self.keep_raw(endpoint.key, part, 1),
+            Some(table) => match self.read_summary(table, endpoint.key, part, members) {
+                Err(rejection) => self.reject_entry(endpoint, part, &rejection),
+                Ok(()) if announces => self.forward(endpoint, part),
+                Ok(()) => {}
             },
         }
     }
 
-    fn read_summary(&mut self, position: usize, part: &Part<'_>, members: Members<'_>) {
+    fn summary_type(&self, table: usize) -> &'static SummaryType {
+        self.registry.tables()[table].summary_type
+    }
+
+    fn read_summary(
+        &mut self,
+        position: usize,
+        key: &'static str,
+        part: &Part<'_>,
+        members: Members<'_>,
+    ) -> Result<(), Rejection> {
         let table = &self.registry.tables()[position];
-        let key = table.summary_type.key;
-        match entry::read(table, members) {
-            Ok(Entry { values, unknown_fields }) => {
-                let version = Version {
-                    rank: Row::rank(table, &values),
-                    received_at: self.message.envelope.received_at.0,
-                    message_id: self.message.envelope.message_id,
-                    entry_index: part.entry_index,
-                };
-                self.found.rows.push((position, Row::new(table, &values, version)));
-                if unknown_fields > 0 {
-                    *self.found.unknown_fields.entry(key).or_default() += unknown_fields;
-                }
-            }
-            Err(rejection) => self.reject(key, part, Reason::MalformedEntry, &rejection.to_string()),
+        let Entry { values, unknown_fields } = entry::read(table, key, members)?;
+        let version = Version {
+            rank: Row::rank(table, &values),
+            received_at: self.message.envelope.received_at.0,
+            message_id: self.message.envelope.message_id,
+            entry_index: part.entry_index,
+        };
+        self.found.rows.push((position, Row::new(table, &values, version)));
+        if unknown_fields > 0 {
+            *self.found.unknown_fields.entry(key).or_default() += unknown_fields;
         }
+        Ok(())
+    }
+
+    /// What a ping announces is fetched by another lane.
+    fn forward(&mut self, endpoint: &Endpoint, part: &Part<'_>) {
+        self.found.outgoing.push(self.message.forwarded(part, format!("pull.{}", endpoint.key)));
+    }
+
+    fn reject_entry(&mut self, endpoint: &'static Endpoint, part: &Part<'_>, rejection: &Rejection) {
+        self.reject(endpoint.key, part, Reason::MalformedEntry, &rejection.to_string());
     }
 
     /// What no table takes is in the raw notification, or else becomes a dead letter.
@@ -237,7 +256,7 @@ mod tests {
         #[test]
         fn every_entry_comes_to_exactly_one_end(
             bodies in prop::collection::vec(
-                (prop::sample::select(&["dailies", "epochs", "sleeps", "userMetrics", "stressDetails", "hrv", "odd"][..]),
+                (prop::sample::select(&["dailies", "epochs", "healthSnapshot", "activityDetails", "mct", "solarIntensity", "odd"][..]),
                  prop::collection::vec(value(), 0..5)),
                 0..4,
             ),
@@ -268,6 +287,23 @@ mod tests {
         let places: Vec<u32> = found.rows.iter().map(|(_, row)| row.version.entry_index).collect();
         assert_eq!(places, [0, 2]);
         assert_eq!(found.outgoing[0].envelope.first_entry_index, 1);
+    }
+
+    #[test]
+    fn the_ping_of_an_activity_file_is_a_row_and_is_fetched() {
+        let url = "https://apis.garmin.com/wellness-api/rest/activityFile?token=secret&id=20411873355";
+        let file = format!(r#"{{"userId": "u", "fileType": "FIT", "callbackURL": "{url}"}}"#);
+        let found = read_body(&format!(r#"{{"activityFiles": [{file}]}}"#), true);
+        assert_eq!((found.rows.len(), found.outgoing.len()), (1, 1));
+        let row = &found.rows[0].1.encoded;
+        let holds = |text: &str| row.windows(text.len()).any(|part| part == text.as_bytes());
+        assert!(holds("20411873355") && !holds("secret") && !holds("callbackURL"));
+        let forwarded = String::from_utf8(found.outgoing[0].body.clone()).unwrap();
+        assert!(forwarded.contains(url), "it is fetched as announced: {forwarded}");
+
+        let nameless = r#"{"activityFiles": [{"userId": "u", "callbackURL": "https://apis.garmin.com/"}]}"#;
+        let found = read_body(nameless, true);
+        assert!(matches!(found.outgoing[..], [Outgoing { destination: Destination::Dead { .. }, .. }]));
     }
 
     #[test]

@@ -50,6 +50,46 @@ pub(super) fn float(text: &str) -> Option<f64> {
     text.parse().ok().filter(|value: &f64| value.is_finite())
 }
 
+/// Significant digits that a `double precision` always keeps, and the powers of ten within which it does
+/// (`DBL_DIG` and `DBL_MIN_10_EXP` of the C standard, with room to spare).
+const DIGITS_ALWAYS_KEPT: usize = 15;
+const POWERS_ALWAYS_KEPT: std::ops::RangeInclusive<i64> = -250..=250;
+
+/// Whether `value`, written out again, is the number that `text` is. It is but for numbers of more than 15
+/// digits, or hardly above zero.
+pub(super) fn is_exact(text: &str, value: f64) -> bool {
+    if text.len() <= DIGITS_ALWAYS_KEPT && !text.contains(['e', 'E']) {
+        return true;
+    }
+    let sent = Decimal::of(text);
+    let surely = sent.digits.len() <= DIGITS_ALWAYS_KEPT && POWERS_ALWAYS_KEPT.contains(&sent.power);
+    surely || sent == Decimal::of(&format!("{value:e}"))
+}
+
+/// A number as its significant digits times a power of ten: one form for all spellings.
+#[derive(Debug, PartialEq, Eq)]
+struct Decimal {
+    digits: Vec<u8>,
+    power: i64,
+}
+
+impl Decimal {
+    /// The sign is left out, as a number and its rounding have the same.
+    fn of(text: &str) -> Self {
+        let unsigned = text.trim_start_matches('-');
+        let (mantissa, exponent) = unsigned.split_once(['e', 'E']).unwrap_or((unsigned, "0"));
+        let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
+        let mut digits: Vec<u8> =
+            whole.bytes().chain(fraction.bytes()).skip_while(|digit| *digit == b'0').collect();
+        let mut power = exponent.parse::<i64>().unwrap_or(i64::MAX).saturating_sub(fraction.len() as i64);
+        while digits.last() == Some(&b'0') {
+            digits.pop();
+            power = power.saturating_add(1);
+        }
+        Self { power: if digits.is_empty() { 0 } else { power }, digits }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -88,6 +128,19 @@ mod tests {
     fn a_float_is_finite() {
         assert_eq!(float("-1.554"), Some(-1.554));
         assert_eq!(float("1e400"), None);
+    }
+
+    #[test]
+    fn a_rounded_float_is_told_from_an_exact_one() {
+        let exact = |text| float(text).is_some_and(|value| is_exact(text, value));
+        for text in ["0", "-0.0", "1.10", "51.514834221452475", "0.1", "1e-300", "1.5E+3", "1e22", "0e-999"] {
+            assert!(exact(text), "{text}");
+        }
+        for text in
+            ["0.1234567890123456789", "1e-400", "9007199254740993", "3.00000000000000000001", "1e-330"]
+        {
+            assert!(!exact(text), "{text}");
+        }
     }
 
     proptest! {

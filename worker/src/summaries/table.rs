@@ -1,13 +1,19 @@
 //! A summary type's table: columns and statements, derived from its declaration.
 
-use super::field::{Column, Kind};
-use super::{Rank, SummaryType};
+use super::SummaryType;
+use super::field::Column;
 
 /// The columns behind those of the declaration that every table has: they hold the row's version.
-const VERSION_COLUMNS: [&str; 4] = ["received_at", "message_id", "entry_index", "content_digest"];
-
-/// The field whose value ranks versions of a [`Rank::Duration`] type, and its column.
-const DURATION: (&str, &str) = ("durationInSeconds", "duration_in_seconds");
+const VERSION_COLUMNS: [(&str, &str, &str); 4] = [
+    ("received_at", "timestamp with time zone", "When the stored version was received"),
+    (
+        "message_id",
+        "uuid",
+        "The notification that the stored version came in: garmin_raw.notification has it",
+    ),
+    ("entry_index", "integer", "The entry's place in that notification"),
+    ("content_digest", "bytea", "A digest of the content, by which a repeated version is known"),
+];
 
 /// A summary type with what is derived from it.
 #[derive(Debug)]
@@ -33,15 +39,12 @@ impl Table {
     /// Derives it.
     pub(super) fn new(summary_type: &'static SummaryType) -> Self {
         let columns = columns(summary_type);
-        let place = |name: &str| columns.iter().position(|column| column.name == name);
-        let identity: Vec<usize> = std::iter::once("user_id".to_owned())
-            .chain(identity_columns(summary_type))
-            .filter_map(|name| place(&name))
-            .collect();
-        let rank = match summary_type.rank {
-            Rank::Duration => place(DURATION.1),
-            Rank::None => None,
-        };
+        let place = |name: String| columns.iter().position(|column| column.name == name);
+        let identity_columns =
+            summary_type.identity.iter().filter_map(|field| column_of(summary_type, field.name));
+        let identity: Vec<usize> =
+            std::iter::once("user_id".to_owned()).chain(identity_columns).filter_map(place).collect();
+        let rank = summary_type.rank.and_then(|name| column_of(summary_type, name)).and_then(place);
         let statements = Statements { summary_type, columns: &columns, identity: &identity, rank };
         Self {
             create_staging: statements.create_staging(),
@@ -53,22 +56,45 @@ impl Table {
             columns,
         }
     }
+
+    /// Every column with those that hold the version.
+    pub fn all_columns(&self) -> impl Iterator<Item = Column> {
+        let version = VERSION_COLUMNS.map(|(name, sql_type, comment)| column(name, sql_type, comment));
+        self.columns.iter().cloned().chain(version)
+    }
+
+    /// The place of a column.
+    #[must_use]
+    pub fn place(&self, name: &str) -> Option<usize> {
+        self.columns.iter().position(|column| column.name == name)
+    }
 }
 
 fn columns(summary_type: &SummaryType) -> Vec<Column> {
-    let text = Column { name: "user_id".to_owned(), sql_type: "text" };
-    let extra = Column { name: "extra".to_owned(), sql_type: "jsonb" };
-    let declared = summary_type.fields.iter().flat_map(|field| field.columns(""));
-    std::iter::once(text).chain(declared).chain(std::iter::once(extra)).collect()
+    let declared = summary_type.all_fields().flat_map(|field| field.columns(&[]));
+    let second_key = summary_type.second_key.map(|second| column(second.column, "boolean", second.meaning));
+    std::iter::once(column(
+        "user_id",
+        "text",
+        "Garmin's id of the user; garmin_oauth.subject has the subject",
+    ))
+    .chain(declared)
+    .chain(second_key)
+    .chain(std::iter::once(column("extra", "jsonb", EXTRA)))
+    .collect()
 }
 
-fn identity_columns(summary_type: &SummaryType) -> impl Iterator<Item = String> {
-    summary_type
-        .fields
-        .iter()
-        .filter(|field| summary_type.identity.contains(&field.name))
-        .flat_map(|field| field.columns(""))
-        .map(|column| column.name)
+const EXTRA: &str =
+    "What has no column or does not fit it exactly, under Garmin's names; null if there is nothing";
+
+fn column(name: &str, sql_type: &'static str, comment: &str) -> Column {
+    Column { name: name.to_owned(), sql_type, comment: comment.to_owned() }
+}
+
+/// The name of the column that a field of the top level fills.
+fn column_of(summary_type: &SummaryType, field: &str) -> Option<String> {
+    let field = summary_type.all_fields().find(|it| it.name == field)?;
+    field.columns(&[]).into_iter().next().map(|column| column.name)
 }
 
 struct Statements<'a> {
@@ -137,7 +163,7 @@ FROM compared",
     }
 
     fn all_columns(&self) -> impl Iterator<Item = &str> {
-        self.columns.iter().map(|column| column.name.as_str()).chain(VERSION_COLUMNS)
+        self.columns.iter().map(|column| column.name.as_str()).chain(VERSION_COLUMNS.map(|(name, ..)| name))
     }
 
     fn key(&self) -> impl Iterator<Item = &str> {
@@ -150,7 +176,7 @@ FROM compared",
         let kept = |sql_type: &str| sql_type == "jsonb" || sql_type.ends_with("[]");
         let contents =
             self.columns.iter().enumerate().filter(|(place, _)| !self.identity.contains(place)).map(
-                |(_, Column { name, sql_type })| match kept(sql_type) {
+                |(_, Column { name, sql_type, .. })| match kept(sql_type) {
                     true => format!(
                         "{name} = CASE WHEN stored.content_digest = excluded.content_digest \
                      THEN stored.{name} ELSE excluded.{name} END"
@@ -158,7 +184,7 @@ FROM compared",
                     false => format!("{name} = excluded.{name}"),
                 },
             );
-        let version = VERSION_COLUMNS.iter().map(|name| format!("{name} = excluded.{name}"));
+        let version = VERSION_COLUMNS.iter().map(|(name, ..)| format!("{name} = excluded.{name}"));
         contents.chain(version).collect::<Vec<_>>().join(", ")
     }
 
@@ -168,7 +194,11 @@ FROM compared",
 
     /// A version, greatest significance first (design.md section 5).
     fn version(&self, row: &str) -> String {
-        let rank = self.rank.map(|place| format!("coalesce({row}.{}, 0), ", self.columns[place].name));
+        let rank = self.rank.map(|place| {
+            let Column { name, sql_type, .. } = &self.columns[place];
+            let zero = if *sql_type == "integer" { "0" } else { "timestamptz 'epoch'" };
+            format!("coalesce({row}.{name}, {zero}), ")
+        });
         let rank = rank.unwrap_or_default();
         format!("{rank}{row}.received_at, {row}.message_id, {row}.entry_index")
     }
@@ -176,12 +206,6 @@ FROM compared",
 
 fn list<'a>(names: impl Iterator<Item = &'a str>, each: impl Fn(&str) -> String) -> String {
     names.map(each).collect::<Vec<_>>().join(", ")
-}
-
-/// Whether a field of the identity may be missing: text then counts as empty. A missing moment or date makes
-/// the entry a dead letter.
-pub(super) fn may_be_missing(kind: Kind) -> bool {
-    matches!(kind, Kind::Text)
 }
 
 #[cfg(test)]
@@ -193,8 +217,7 @@ mod tests {
         for table in Registry::new().tables() {
             let summary_type = table.summary_type;
             assert_eq!(table.identity.len(), 1 + summary_type.identity.len(), "{}", summary_type.key);
-            let ranked = summary_type.rank == super::Rank::Duration;
-            assert_eq!(table.rank.is_some(), ranked, "{}", summary_type.key);
+            assert_eq!(table.rank.is_some(), summary_type.rank.is_some(), "{}", summary_type.key);
         }
     }
 

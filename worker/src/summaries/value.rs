@@ -13,6 +13,8 @@ pub enum Value<'a> {
     Text(Cow<'a, str>),
     /// `integer`.
     Integer(i32),
+    /// `bigint`.
+    BigInteger(i64),
     /// `double precision`.
     Float(f64),
     /// `boolean`.
@@ -51,6 +53,7 @@ impl Value<'_> {
             Self::Null => row.extend_from_slice(&(-1i32).to_be_bytes()),
             Self::Text(text) => encode_bytes(row, text.as_bytes()),
             Self::Integer(value) | Self::Date(value) => encode_bytes(row, &value.to_be_bytes()),
+            Self::BigInteger(value) => encode_bytes(row, &value.to_be_bytes()),
             Self::Float(value) => encode_bytes(row, &value.to_be_bytes()),
             Self::Boolean(value) => encode_bytes(row, &[u8::from(*value)]),
             Self::Instant(value) => encode_instant(row, *value),

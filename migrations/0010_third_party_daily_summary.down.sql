@@ -1,0 +1,1 @@
+DROP TABLE garmin_wellness.third_party_daily_summary;

@@ -1,0 +1,2 @@
+DROP VIEW garmin_wellness.respiration_sample;
+DROP TABLE garmin_wellness.respiration_summary;

@@ -1,0 +1,1 @@
+DROP TABLE garmin_wellness.activity_file;

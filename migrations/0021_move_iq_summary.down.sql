@@ -1,0 +1,1 @@
+DROP TABLE garmin_wellness.move_iq_summary;
