@@ -6,7 +6,7 @@ use anyhow::Result;
 use clap::{Args, Parser, Subcommand};
 
 use crate::{
-    demo,
+    demo, docs,
     interrupt::{self, Interrupted},
     stack, test, up,
 };
@@ -38,9 +38,13 @@ enum Command {
     /// compares the database with what the simulator expects row for row, and prints a table of what it saw. The exit
     /// code is not 0 if anything was lost or differs. It stays up to look around until Ctrl-C, or stops with --exit.
     Demo(Demo),
+    /// Writes docs/data.md, the reference of all tables and views, anew
+    ///
+    /// From a private PostgreSQL that is migrated for it. `cargo xtask test` fails when the file is out of date.
+    Docs,
     /// Runs all tests, as continuous integration does
     ///
-    /// Formatting, clippy, rustdoc, cargo deny (where it is installed), doc tests, then all unit, property and end-to-end tests
+    /// Formatting, clippy, rustdoc, cargo deny (where it is installed), docs/data.md, doc tests, then all unit, property and end-to-end tests
     /// with cargo-nextest where it is installed, with cargo test otherwise. The stack that end-to-end tests need is
     /// started before them and stopped after them.
     Test(Test),
@@ -98,6 +102,7 @@ fn run(command: Command) -> Result<()> {
         Command::Up => up::up(),
         Command::Down => up::down(),
         Command::Demo(options) => demo::run(&options),
+        Command::Docs => docs::write(),
         Command::Test(options) => test::run(&options),
     }
 }

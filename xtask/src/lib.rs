@@ -9,6 +9,7 @@ pub mod stack;
 
 mod cargo;
 mod demo;
+mod docs;
 mod http;
 mod interrupt;
 mod metrics;

@@ -7,6 +7,7 @@ use anyhow::{Result, ensure};
 use crate::{
     cargo,
     cli::Test,
+    docs,
     stack::{self, BINARIES_VARIABLE, STACK_FILE, STACK_VARIABLE, Stack},
     ui, workspace,
 };
@@ -20,6 +21,7 @@ pub(crate) fn run(options: &Test) -> Result<()> {
     ui::timed("build Apollo's programs", || cargo::run(&["build", "--workspace", "--bins"]))?;
     let stack = ui::timed("start PostgreSQL and RabbitMQ", || Stack::start("test"))?;
     if options.filter.is_empty() {
+        ui::timed("docs/data.md is up to date", || docs::check(&stack.postgres.address))?;
         ui::timed("doc tests", || cargo::run(&["test", "--workspace", "--doc", "--quiet"]))?;
     }
     let outcome = tests(&stack, options);
