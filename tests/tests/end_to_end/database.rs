@@ -93,7 +93,7 @@ async fn a_worker_waits_for_a_schema_that_is_not_there_yet() -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn old_raw_notifications_are_dropped_by_the_day() -> Result<()> {
+async fn partitions_of_raw_notifications_are_made_ahead_and_dropped_when_they_are_old() -> Result<()> {
     let site = Site::new().await?;
     sqlx::raw_sql(
         "CREATE TABLE garmin_raw.notification_2020_01_31 PARTITION OF garmin_raw.notification
@@ -105,5 +105,8 @@ async fn old_raw_notifications_are_dropped_by_the_day() -> Result<()> {
     let old = "SELECT count(*) FROM pg_class WHERE relname = 'notification_2020_01_31'";
     eventually("the old partition is dropped", async || (site.count(old).await.ok()? == 0).then_some(()))
         .await?;
+    let tomorrow = "SELECT count(*) FROM pg_class
+                    WHERE relname = to_char(now() + interval '1 day', '\"notification_\"YYYY_MM_DD')";
+    assert_eq!(site.count(tomorrow).await?, 1, "tomorrow's partition is there");
     worker.stop().await
 }

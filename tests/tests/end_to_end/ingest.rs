@@ -143,7 +143,8 @@ async fn several_keys_may_share_a_body_and_go_to_any_endpoint() -> Result<()> {
 async fn pings_and_account_entries_go_to_their_own_queues() -> Result<()> {
     let site = Site::new().await?;
     let (receiver, worker) = (site.receiver(&[]).await?, site.worker(&[]).await?);
-    let ping = json!({"userId": "u", "callbackURL": "https://apis.garmin.com/wellness-api/rest/x?token=t"});
+    let ping =
+        json!({"userId": "u", "callbackURL": "https://apis.garmin.com/wellness-api/rest/x?id=1&token=t"});
     let daily = json!({"userId": "u", "startTimeInSeconds": 1794265200});
     let body = format!(r#"{{"dailies": [{daily}, {ping}], "activityFiles": [{ping}]}}"#);
     receiver.accept("/api_client/garmin/dailies", body).await?;
@@ -174,15 +175,15 @@ async fn pings_and_account_entries_go_to_their_own_queues() -> Result<()> {
 async fn what_no_table_takes_yet_is_kept_raw_sealed_and_counted() -> Result<()> {
     let site = Site::new().await?;
     let (receiver, worker) = (site.receiver(&[]).await?, site.worker(&[]).await?);
-    let body = json!({"bodyComps": [{"userId": "u"}, {"userId": "v"}], "sunshine": [{"hours": 3}]});
-    receiver.accept("/api_client/garmin/bodyComps", body.to_string()).await?;
+    let body = json!({"solarIntensity": [{"userId": "u"}, {"userId": "v"}], "sunshine": [{"hours": 3}]});
+    receiver.accept("/api_client/garmin/solarIntensity", body.to_string()).await?;
     worker.has_stored(1).await?;
 
     let counted = async |key: &str| worker.metric("apollo_worker_summaries_total", &[key, "raw"]).await;
-    assert_eq!((counted("bodyComps").await?, counted("unknown").await?), (2.0, 1.0));
+    assert_eq!((counted("solarIntensity").await?, counted("unknown").await?), (2.0, 1.0));
     let readable =
         "SELECT count(*) FROM garmin_raw.notification WHERE position('sunshine' IN body::text) > 0";
-    let kept = "SELECT count(*) FROM garmin_raw.notification WHERE endpoint = 'bodyComps'";
+    let kept = "SELECT count(*) FROM garmin_raw.notification WHERE endpoint = 'solarIntensity'";
     assert_eq!((site.count(kept).await?, site.count(readable).await?), (1, 0));
     Ok(())
 }

@@ -7,4 +7,5 @@ mod edge;
 mod ingest;
 mod large_body;
 mod outages;
+mod replay;
 mod simulated;
