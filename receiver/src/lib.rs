@@ -20,3 +20,12 @@ mod token;
 
 pub use app::{Receiver, RunError, StartError};
 pub use config::{Cli, Command, ConfigError, ReceiverConfig};
+
+/// The parts of no more than `limit` bytes that a body is published as; nothing if it is no notification.
+/// For fuzzing what reads bytes from outside.
+#[must_use]
+pub fn divide(body: Vec<u8>, limit: usize) -> Option<Vec<String>> {
+    let mut parts = split::Parts::new(notification::Notification::read(body).ok()?, limit);
+    let next = || parts.plan().map(|plan| parts.make(plan));
+    Some(std::iter::from_fn(next).collect())
+}

@@ -42,7 +42,7 @@ pub(crate) fn has(subcommand: &str) -> bool {
 ///
 /// # Errors
 /// It cannot be started, or the user has asked to stop; it has ended then.
-fn run_to_end(command: &mut Command) -> Result<ExitStatus> {
+pub(crate) fn run_to_end(command: &mut Command) -> Result<ExitStatus> {
     let status = wait(&mut spawn(command)?)?;
     interrupt::check()?;
     Ok(status)

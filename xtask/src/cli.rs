@@ -1,12 +1,12 @@
 //! The command line.
 
-use std::process::ExitCode;
+use std::{path::PathBuf, process::ExitCode};
 
 use anyhow::Result;
 use clap::{Args, Parser, Subcommand};
 
 use crate::{
-    demo, docs,
+    demo, docs, fuzz,
     interrupt::{self, Interrupted},
     stack, test, up,
 };
@@ -42,9 +42,15 @@ enum Command {
     ///
     /// From a private PostgreSQL that is migrated for it. `cargo xtask test` fails when the file is out of date.
     Docs,
+    /// Looks for bytes that make a parser panic, break a promise, or use much time or memory
+    ///
+    /// Coverage-guided (libFuzzer), on the stable toolchain. `cargo xtask test` runs a short version of it. What is
+    /// found on the way stays in target/fuzz/ for the next run; a finding is written there too, and the command to see
+    /// it again is printed.
+    Fuzz(Fuzz),
     /// Runs all tests, as continuous integration does
     ///
-    /// Formatting, clippy, rustdoc, cargo deny (where it is installed), docs/data.md, doc tests, then all unit, property and end-to-end tests
+    /// Formatting, clippy, rustdoc, cargo deny (where it is installed), docs/data.md, fuzzing for a moment, doc tests, then all unit, property and end-to-end tests
     /// with cargo-nextest where it is installed, with cargo test otherwise. The stack that end-to-end tests need is
     /// started before them and stopped after them.
     Test(Test),
@@ -68,6 +74,20 @@ pub(crate) struct Demo {
     /// Stop everything at the end instead of waiting for Ctrl-C
     #[arg(long)]
     pub(crate) exit: bool,
+}
+
+/// What to fuzz.
+#[derive(Debug, Args)]
+pub(crate) struct Fuzz {
+    /// notification (a whole body, in the worker), split (a body, in the receiver), or the top-level key of a type,
+    /// whose entries are fuzzed; all of them if none is named
+    pub(crate) targets: Vec<String>,
+    /// How long to fuzz each
+    #[arg(long, default_value_t = 60, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) seconds: u32,
+    /// Only try this input, on the one target named
+    #[arg(long, value_name = "FILE")]
+    pub(crate) reproduce: Option<PathBuf>,
 }
 
 /// Which tests to run.
@@ -103,6 +123,7 @@ fn run(command: Command) -> Result<()> {
         Command::Down => up::down(),
         Command::Demo(options) => demo::run(&options),
         Command::Docs => docs::write(),
+        Command::Fuzz(options) => fuzz::run(&options),
         Command::Test(options) => test::run(&options),
     }
 }

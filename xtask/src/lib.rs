@@ -10,6 +10,7 @@ pub mod stack;
 mod cargo;
 mod demo;
 mod docs;
+mod fuzz;
 mod http;
 mod interrupt;
 mod metrics;

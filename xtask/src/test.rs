@@ -7,7 +7,7 @@ use anyhow::{Result, ensure};
 use crate::{
     cargo,
     cli::Test,
-    docs,
+    docs, fuzz,
     stack::{self, BINARIES_VARIABLE, STACK_FILE, STACK_VARIABLE, Stack},
     ui, workspace,
 };
@@ -17,6 +17,9 @@ pub(crate) fn run(options: &Test) -> Result<()> {
     stack::install_missing()?;
     if options.filter.is_empty() {
         gates()?;
+    }
+    if options.filter.is_empty() {
+        ui::timed("fuzz for a moment", fuzz::short)?;
     }
     ui::timed("build Apollo's programs", || cargo::run(&["build", "--workspace", "--bins"]))?;
     let stack = ui::timed("start PostgreSQL and RabbitMQ", || Stack::start("test"))?;

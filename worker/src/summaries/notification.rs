@@ -30,6 +30,11 @@ pub struct Notification {
     pub unknown_fields: BTreeMap<&'static str, u64>,
 }
 
+/// Dead letters that one message may become. Beyond that it becomes a single one as a whole, for a body of
+/// `[0,0,0,…]` would fill memory and queue with letters two hundred times its size. What is good in it is
+/// stored all the same, and harmless when it comes again.
+const MOST_DEAD_LETTERS: usize = 1000;
+
 /// The name in metrics of every key that is not Garmin's.
 const UNKNOWN: &str = "unknown";
 
@@ -42,17 +47,18 @@ pub fn read(registry: &Registry, message: &Message, raw_is_kept: bool) -> Notifi
         message,
         raw_is_kept,
         next_index: message.envelope.first_entry_index,
+        dead_letters: Vec::new(),
         found: Notification::default(),
     };
     match serde_json::from_slice::<Body<'_>>(&message.body) {
         Ok(Body(members)) => members.iter().for_each(|(key, value)| reader.read_member(key, value)),
         Err(error) => {
             let error = format!("the body is not a JSON object: {error}");
-            reader.found.outgoing.push(message.dead(Reason::NotANotification, &error));
+            reader.dead_letters.push(message.dead(Reason::NotANotification, &error));
             *reader.found.rejected.entry(UNKNOWN).or_default() += 1;
         }
     }
-    reader.found
+    reader.finish()
 }
 
 /// The entry at `index` of a message's body, counted as [`Version::entry_index`] is.
@@ -74,6 +80,7 @@ struct Reader<'a> {
     message: &'a Message,
     raw_is_kept: bool,
     next_index: u32,
+    dead_letters: Vec<Outgoing>,
     found: Notification,
 }
 
@@ -166,8 +173,22 @@ impl Reader<'_> {
     }
 
     fn reject(&mut self, key: &'static str, part: &Part<'_>, reason: Reason, error: &str) {
-        self.found.outgoing.push(self.message.dead_part(part, reason, error));
+        if self.dead_letters.len() <= MOST_DEAD_LETTERS {
+            self.dead_letters.push(self.message.dead_part(part, reason, error));
+        }
         *self.found.rejected.entry(key).or_default() += 1;
+    }
+
+    fn finish(mut self) -> Notification {
+        if self.dead_letters.len() > MOST_DEAD_LETTERS {
+            let error = format!(
+                "{} entries are malformed, so the message is kept as a whole; what is good in it is stored",
+                self.found.rejected.values().sum::<u64>()
+            );
+            self.dead_letters = vec![self.message.dead(Reason::MalformedEntry, &error)];
+        }
+        self.found.outgoing.append(&mut self.dead_letters);
+        self.found
     }
 }
 
@@ -304,6 +325,16 @@ mod tests {
         let nameless = r#"{"activityFiles": [{"userId": "u", "callbackURL": "https://apis.garmin.com/"}]}"#;
         let found = read_body(nameless, true);
         assert!(matches!(found.outgoing[..], [Outgoing { destination: Destination::Dead { .. }, .. }]));
+    }
+
+    #[test]
+    fn a_flood_of_malformed_entries_is_one_dead_letter_and_its_good_ones_are_stored() {
+        let good = r#"{"userId": "u", "startTimeInSeconds": 1}"#;
+        let body = format!(r#"{{"dailies": [{good}{}]}}"#, ",0".repeat(5000));
+        let found = read_body(&body, true);
+        assert_eq!((found.rows.len(), found.rejected["dailies"]), (1, 5000));
+        assert_eq!(found.outgoing.len(), 1);
+        assert_eq!(found.outgoing[0].body, body.as_bytes());
     }
 
     #[test]

@@ -79,6 +79,8 @@ fn missing() -> Vec<&'static str> {
         ("rabbitmq-server", Path::new(RABBITMQ_SERVER).exists() && on_path("epmd").is_some()),
         ("nginx", on_path("nginx").is_some()),
         ("openssl", on_path("openssl").is_some()),
+        // libFuzzer, which is part of the workspace's build, is C++.
+        ("g++", on_path("c++").is_some()),
     ];
     present.into_iter().filter(|(_, is_there)| !is_there).map(|(package, _)| package).collect()
 }

@@ -1,0 +1,110 @@
+//! What must hold of whatever bytes Garmin, or somebody who knows the secret path, sends.
+//!
+//! The targets feed arbitrary bytes; here is what is asserted of what comes of them. `cargo xtask fuzz` builds
+//! them with coverage instrumentation and runs them.
+
+use std::sync::LazyLock;
+
+use apollo_shared::envelope::{Envelope, Microseconds};
+use apollo_worker::message::Message;
+use apollo_worker::summaries::Registry;
+use apollo_worker::summaries::notification;
+use serde_json::value::RawValue;
+
+static REGISTRY: LazyLock<Registry> = LazyLock::new(Registry::new);
+
+/// Bytes of a row for each byte of its entry. The dearest is a series of numbers, whose points need six bytes
+/// (`"1":1,`) and become two numbers in arrays, of 8 and 12 bytes.
+const BYTES_A_BYTE: usize = 4;
+
+/// Bytes of a row whose columns are all null, with its version.
+const BYTES_A_ROW: usize = 1024;
+
+/// Messages that come of one notification at most, apart from pings: see `notification`'s own limit.
+const MOST_DEAD_LETTERS: usize = 1000;
+
+/// Reads a notification as the worker does.
+///
+/// # Panics
+/// Something does not hold.
+pub fn read_notification(body: &[u8]) {
+    let message = Message {
+        envelope: Envelope::of_arrival("dailies", Microseconds(1_794_265_200_000_000), None),
+        routing_key: "push.dailies".to_owned(),
+        body: body.to_vec(),
+    };
+    for raw_is_kept in [true, false] {
+        let found = notification::read(&REGISTRY, &message, raw_is_kept);
+        let bytes: usize = found.rows.iter().map(|(_, row)| row.encoded.len()).sum();
+        let bound = BYTES_A_BYTE * body.len() + BYTES_A_ROW * found.rows.len();
+        assert!(bytes <= bound, "{bytes} bytes in {} rows of {} bytes", found.rows.len(), body.len());
+        let pings = found.outgoing.iter().filter(|it| it.address().1.starts_with("pull.")).count();
+        let dead = found.outgoing.len() - pings;
+        assert!(dead <= MOST_DEAD_LETTERS, "{dead} messages of one");
+        let rejected: u64 = found.rejected.values().sum();
+        assert!(dead > 0 || rejected == 0, "{rejected} entries came to no end");
+        for (_, row) in &found.rows {
+            assert!(!row.user_id.is_empty(), "a row without a user");
+        }
+    }
+}
+
+/// Divides a body as the receiver does, and compares the parts with the whole.
+///
+/// # Panics
+/// Something is lost, doubled, altered or moved.
+pub fn divide(body: &[u8], limit: usize) {
+    let Some(parts) = apollo_receiver::divide(body.to_vec(), limit) else { return };
+    let Ok(whole) = serde_json::from_slice::<Members<'_>>(body) else {
+        panic!("the receiver takes what is no object");
+    };
+    let found: Vec<(String, String)> = parts.iter().flat_map(|part| items(part)).collect();
+    let expected: Vec<(String, String)> = whole.items();
+    assert!(found == expected, "{found:?} instead of {expected:?}");
+    for part in &parts {
+        assert!(part.len() <= limit || items(part).len() == 1, "a part of {} bytes", part.len());
+    }
+}
+
+fn items(part: &str) -> Vec<(String, String)> {
+    serde_json::from_str::<Members<'_>>(part).map(|members| members.items()).unwrap_or_default()
+}
+
+/// A body's members, repeated ones too.
+struct Members<'a>(Vec<(String, &'a RawValue)>);
+
+impl Members<'_> {
+    /// Entries by their key; a member that is no list, or an empty one, as it is.
+    fn items(&self) -> Vec<(String, String)> {
+        let items = self.0.iter().flat_map(|(key, value)| {
+            let entries: Vec<&RawValue> = match serde_json::from_str::<Vec<&RawValue>>(value.get()) {
+                Ok(entries) if !entries.is_empty() => entries,
+                _ => vec![value],
+            };
+            entries.into_iter().map(move |entry| (key.clone(), entry.get().to_owned()))
+        });
+        items.collect()
+    }
+}
+
+impl<'de> serde::Deserialize<'de> for Members<'de> {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Visitor;
+        impl<'de> serde::de::Visitor<'de> for Visitor {
+            type Value = Members<'de>;
+
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: serde::de::MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+                let mut members = Vec::new();
+                while let Some(member) = map.next_entry()? {
+                    members.push(member);
+                }
+                Ok(Members(members))
+            }
+        }
+        deserializer.deserialize_map(Visitor)
+    }
+}
