@@ -8,10 +8,13 @@
 //! |---|---|
 //! | text, number, boolean | one column, named in snake_case |
 //! | a moment (`startTimeInSeconds`) | one column `start_time`, an instant |
-//! | a map of time offsets (`timeOffset…`) | `…_offsets` and `…_values`, in the order of the offsets |
+//! | a map of time offsets (`timeOffset…`, `hrvValues`) | `…_offsets` and `…_values`, in the order of the offsets |
 //! | `sleepLevelsMap`, a list | one jsonb column, as sent |
-//! | any other object | its members' columns, with its name in front |
-//! | a field that Garmin does not document; null | `extra`, under Garmin's names |
+//! | any other object with something in it | its members' columns, with its name in front |
+//! | `activityId` as text | a number |
+//! | a second spelling of a field | the column of the first |
+//! | a field that Garmin does not document; null; an empty object | `extra`, under Garmin's names |
+//! | an access token, a callback URL | nothing: they are secrets |
 //!
 //! Values are written as PostgreSQL's `to_jsonb` writes them in a session whose time zone is UTC.
 
@@ -30,12 +33,23 @@ pub(crate) const NOVELTY: &str = "simulatedNovelty";
 /// An object whose keys are open, kept whole.
 const KEPT_WHOLE: &str = "sleepLevelsMap";
 
-/// A secret, which is not stored.
-const NEVER_STORED: &str = "userAccessToken";
+/// Secrets, which are not stored.
+const NEVER_STORED: [&str; 2] = ["userAccessToken", "callbackURL"];
+
+/// Where documents disagree about a name: the other one, and the one that the column is named after.
+const OTHER_SPELLINGS: [(&str, &str); 3] = [
+    ("unmeasurableSleepDurationInSeconds", "unmeasurableSleepInSeconds"),
+    ("offsetStartTimeInSeconds", "startTimeOffsetInSeconds"),
+    ("bodyBatteryActivityEventList", "bodyBatteryActivityEvents"),
+];
 
 /// How `to_jsonb` writes a timestamptz of whole seconds.
 const INSTANT: StaticFormatDescription =
     format_description!("[year]-[month]-[day]T[hour]:[minute]:[second]+00:00");
+
+/// How `to_jsonb` writes any other timestamptz.
+const FRACTIONAL_INSTANT: StaticFormatDescription =
+    format_description!("[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:1+]+00:00");
 
 /// The row in which a summary is stored.
 pub(crate) fn row_of(summary: &Map<String, Value>) -> Row {
@@ -64,15 +78,21 @@ impl Columns {
 
     fn take(&mut self, path: &[&str], name: &str, value: &Value) {
         let path_of_field = [path, &[name]].concat();
+        let name = first_spelling(name);
         let column = |name: &str| [path, &[name]].concat().join("_").to_snake_case();
         match value {
-            _ if name == NEVER_STORED => {}
+            _ if NEVER_STORED.contains(&name) => {}
             _ if name == NOVELTY => self.keep_extra(&path_of_field, value),
             Value::Null => self.keep_extra(&path_of_field, value),
-            Value::Object(samples) if name.starts_with("timeOffset") => {
-                self.take_series(&path_of_field, samples)
-            }
-            Value::Object(fields) if name != KEPT_WHOLE => self.take_object(&path_of_field, fields),
+            Value::Object(samples) if is_series(name) => self.take_series(&path_of_field, samples),
+            Value::Object(fields) if name != KEPT_WHOLE => match fields.is_empty() {
+                true => self.keep_extra(&path_of_field, value),
+                false => self.take_object(&path_of_field, fields),
+            },
+            Value::String(digits) if name == "activityId" => match digits.parse::<i64>() {
+                Ok(id) => self.set(column(name), json!(id)),
+                Err(_) => self.keep_extra(&path_of_field, value),
+            },
             Value::Number(seconds) if is_moment(name) => match instant(seconds) {
                 Some(instant) => self.set(column(name.trim_end_matches("InSeconds")), instant),
                 None => self.keep_extra(&path_of_field, value),
@@ -115,15 +135,32 @@ impl Columns {
     }
 }
 
-/// Start times are moments; `activeTimeInSeconds` and the like are durations.
-fn is_moment(name: &str) -> bool {
-    name == "startTimeInSeconds" || name.ends_with("StartTimeInSeconds")
+fn first_spelling(name: &str) -> &str {
+    OTHER_SPELLINGS.iter().find(|(other, _)| *other == name).map_or(name, |(_, first)| first)
 }
 
+/// Times of a start, a measurement or an update are moments; `activeTimeInSeconds` and the like are durations, and
+/// `offsetStartTimeInSeconds` is an offset.
+pub(crate) fn is_moment(name: &str) -> bool {
+    let moments = ["startTimeInSeconds", "measurementTimeInSeconds", "lastUpdatedTimeInSeconds"];
+    let name = first_spelling(name);
+    moments.contains(&name) || name.ends_with("StartTimeInSeconds")
+}
+
+/// Whether its value is a map from offsets in seconds to numbers.
+pub(crate) fn is_series(name: &str) -> bool {
+    name.starts_with("timeOffset") || name == "hrvValues"
+}
+
+/// Garmin documents the start of some summaries as a float, and PostgreSQL counts microseconds.
 fn instant(seconds: &serde_json::Number) -> Option<Value> {
-    let seconds = whole(seconds)?;
-    let instant = OffsetDateTime::from_unix_timestamp(seconds).ok()?.format(INSTANT).ok()?;
-    Some(Value::String(instant))
+    let microseconds = match whole(seconds) {
+        Some(seconds) => i128::from(seconds) * 1_000_000,
+        None => (seconds.as_f64()? * 1e6).round() as i128,
+    };
+    let instant = OffsetDateTime::from_unix_timestamp_nanos(microseconds * 1_000).ok()?;
+    let format = if instant.nanosecond() == 0 { INSTANT } else { FRACTIONAL_INSTANT };
+    Some(Value::String(instant.format(format).ok()?))
 }
 
 /// The number if it has no fractional part, however it is written: 144 and 144.0.
@@ -223,7 +260,84 @@ mod tests {
     }
 
     #[test]
-    fn an_access_token_is_not_stored() {
-        assert_eq!(row(json!({"userAccessToken": "secret", "userId": "a"})), json!({"user_id": "a"}));
+    fn every_kind_of_moment_is_an_instant_to_the_microsecond() {
+        assert_eq!(
+            row(json!({
+                "startTimeInSeconds": 1_794_265_200.5, "measurementTimeInSeconds": 1_794_265_200.0,
+                "lastUpdatedTimeInSeconds": 0, "offsetInSeconds": 3600
+            })),
+            json!({
+                "start_time": "2026-11-09T23:00:00.5+00:00", "measurement_time": "2026-11-09T23:00:00+00:00",
+                "last_updated_time": "1970-01-01T00:00:00+00:00", "offset_in_seconds": 3600
+            })
+        );
+    }
+
+    #[test]
+    fn series_are_named_after_what_they_hold() {
+        let samples = json!({"300": 47});
+        assert_eq!(
+            row(
+                json!({"hrvValues": samples, "timeOffsetEpochToBreaths": samples, "timeOffsetSpo2Values": samples})
+            ),
+            json!({
+                "hrv_offsets": [300], "hrv_values": [47],
+                "epoch_to_breaths_offsets": [300], "epoch_to_breaths_values": [47],
+                "spo2_offsets": [300], "spo2_values": [47]
+            })
+        );
+    }
+
+    #[test]
+    fn two_spellings_are_one_column() {
+        assert_eq!(
+            row(json!({
+                "unmeasurableSleepDurationInSeconds": 60, "offsetStartTimeInSeconds": -18_000,
+                "bodyBatteryActivityEventList": [{"eventType": "NAP"}]
+            })),
+            json!({
+                "unmeasurable_sleep_in_seconds": 60, "start_time_offset_in_seconds": -18_000,
+                "body_battery_activity_events": [{"eventType": "NAP"}]
+            })
+        );
+        assert_eq!(
+            row(json!({"unmeasurableSleepDurationInSeconds": null})),
+            json!({"extra": {"unmeasurableSleepDurationInSeconds": null}})
+        );
+    }
+
+    #[test]
+    fn an_empty_object_goes_to_extra() {
+        assert_eq!(
+            row(json!({
+                "pregnancySnapshot": {},
+                "sleepScores": {"awakeCount": {}, "stress": {"qualifierKey": "GOOD"}},
+                "samples": []
+            })),
+            json!({
+                "sleep_scores_stress_qualifier_key": "GOOD",
+                "samples": [],
+                "extra": {"pregnancySnapshot": {}, "sleepScores": {"awakeCount": {}}}
+            })
+        );
+    }
+
+    #[test]
+    fn an_activity_id_is_a_number_however_it_is_written() {
+        let stored = json!({"activity_id": 20_411_873_355_i64, "summary_activity_id": 20_411_873_355_i64});
+        let sent = json!({"activityId": "20411873355", "summary": {"activityId": 20_411_873_355_i64}});
+        assert_eq!(row(sent), stored);
+        assert_eq!(row(json!({"activityId": "new"})), json!({"extra": {"activityId": "new"}}));
+    }
+
+    #[test]
+    fn secrets_are_stored_nowhere() {
+        assert_eq!(
+            row(json!({
+                "userAccessToken": "secret", "userId": "a", "callbackURL": "https://secret",
+                "summary": {"userAccessToken": "secret", "activityName": "Gym"}
+            })),
+            json!({"user_id": "a", "summary_activity_name": "Gym"})
+        );
     }
 }

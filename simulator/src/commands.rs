@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use apollo_simulator::plan::Plan;
+use apollo_simulator::plan::{Notification, Plan};
 use apollo_simulator::sender::{self, SendOptions, SendReport};
 use apollo_simulator::verify;
 use serde::Serialize;
@@ -63,8 +63,8 @@ pub(crate) async fn verify(arguments: VerifyArguments) -> Result<ExitCode> {
     Ok(if report.is_clean() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-pub(crate) fn generate(plan: &Plan) -> Result<ExitCode> {
-    match print_notifications(plan) {
+pub(crate) fn generate(plan: &Plan, key: Option<&str>) -> Result<ExitCode> {
+    match print_notifications(plan, key) {
         // Whoever reads this, `head` for one, has seen enough.
         Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(ExitCode::SUCCESS),
         result => result.map(|()| ExitCode::SUCCESS).context("the notifications cannot be written"),
@@ -78,9 +78,10 @@ struct Line<'a> {
     body: &'a RawValue,
 }
 
-fn print_notifications(plan: &Plan) -> io::Result<()> {
+fn print_notifications(plan: &Plan, key: Option<&str>) -> io::Result<()> {
     let mut out = BufWriter::new(io::stdout().lock());
-    for notification in plan.groups().flat_map(|group| group.notifications()) {
+    let wanted = |notification: &Notification| key.is_none_or(|key| notification.summaries.contains_key(key));
+    for notification in plan.groups().flat_map(|group| group.notifications()).filter(wanted) {
         let line =
             Line { endpoint: notification.endpoint, body: serde_json::from_slice(&notification.body)? };
         serde_json::to_writer(&mut out, &line)?;

@@ -1,85 +1,25 @@
 //! What the database must hold after a sequence of notifications.
 //!
 //! Garmin's rule: an entry of the same user, type and start time as an earlier one replaces it, whole, when its duration
-//! is equal or longer; nights and fitness have no such duration, and there the entry received last counts. An
-//! [`Expectation`] applies it to notifications in the order of reception, one entry at a time, with no thought of speed.
+//! is equal or longer. What has no duration that grows is replaced by what is received last, and a menstrual cycle by
+//! what was updated last ([`SUMMARY_TYPES`] tells them apart). An [`Expectation`] applies it to notifications in
+//! the order of reception, one entry at a time, with no thought of speed.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
+use serde::de::{MapAccess, Visitor};
+use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
 
 pub use crate::columns::Row;
-use crate::columns::{row_of, whole};
+use crate::columns::row_of;
 use crate::plan::Group;
+use crate::summary_type::{ACTIVITY_TABLE, MANUALLY_UPDATED};
+pub use crate::summary_type::{RowKey, SUMMARY_TYPES, SummaryType};
 
-/// The schema of all tables below.
+/// The schema of all tables.
 pub const SCHEMA: &str = "garmin_wellness";
-
-/// A summary type: where it is stored, and which version of a summary counts.
-#[derive(Debug)]
-pub struct SummaryType {
-    /// Garmin's top-level key.
-    pub key: &'static str,
-    /// The table within [`SCHEMA`].
-    pub table: &'static str,
-    /// The columns that identify a row.
-    pub identity: &'static [&'static str],
-    winner: Winner,
-}
-
-/// Which of two versions of a summary counts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Winner {
-    /// The longer one; of equally long ones the one received last.
-    Longest,
-    /// The one received last.
-    Latest,
-}
-
-/// The types that the simulator sends.
-pub static SUMMARY_TYPES: [SummaryType; 5] = [
-    SummaryType {
-        key: "dailies",
-        table: "daily_summary",
-        identity: &["user_id", "start_time"],
-        winner: Winner::Longest,
-    },
-    SummaryType {
-        key: "epochs",
-        table: "epoch_summary",
-        identity: &["user_id", "start_time", "activity_type"],
-        winner: Winner::Longest,
-    },
-    SummaryType {
-        key: "sleeps",
-        table: "sleep_summary",
-        identity: &["user_id", "start_time"],
-        winner: Winner::Latest,
-    },
-    SummaryType {
-        key: "stressDetails",
-        table: "stress_summary",
-        identity: &["user_id", "start_time"],
-        winner: Winner::Longest,
-    },
-    SummaryType {
-        key: "userMetrics",
-        table: "user_metrics",
-        identity: &["user_id", "calendar_date"],
-        winner: Winner::Latest,
-    },
-];
-
-impl SummaryType {
-    /// What identifies that row among its table's; `None` if a column is missing.
-    pub(crate) fn key_of(&self, row: &Row) -> Option<RowKey> {
-        let text = |column: &&str| row.get(*column)?.as_str().map(str::to_owned);
-        self.identity.iter().map(text).collect()
-    }
-}
-
-/// The values of a row's identity, in the order of [`SummaryType::identity`].
-pub type RowKey = Vec<String>;
 
 /// A body that the simulator would not send, and whose rows it therefore cannot foretell.
 #[derive(Debug, thiserror::Error)]
@@ -91,7 +31,7 @@ pub enum ExpectationError {
     #[error("a summary in {key} does not say what it is about: {identity:?} are needed")]
     NoIdentity {
         /// Garmin's top-level key.
-        key: &'static str,
+        key: String,
         /// The columns that identify a row.
         identity: &'static [&'static str],
     },
@@ -115,11 +55,11 @@ impl Expectation {
 
     /// Takes the next notification in. Keys of types that the simulator does not send are passed over.
     pub fn receive(&mut self, body: &[u8]) -> Result<(), ExpectationError> {
-        let mut lists: BTreeMap<String, Vec<Map<String, Value>>> =
-            serde_json::from_slice(body).map_err(ExpectationError::NotANotification)?;
-        for summary_type in &SUMMARY_TYPES {
-            for summary in lists.remove(summary_type.key).unwrap_or_default() {
-                self.receive_summary(summary_type, &summary)?;
+        let Lists(lists) = serde_json::from_slice(body).map_err(ExpectationError::NotANotification)?;
+        for (key, summaries) in &lists {
+            let Some(summary_type) = SummaryType::of_key(key) else { continue };
+            for summary in summaries {
+                self.receive_summary(summary_type, key, summary)?;
             }
         }
         Ok(())
@@ -138,30 +78,51 @@ impl Expectation {
     fn receive_summary(
         &mut self,
         summary_type: &'static SummaryType,
+        key: &str,
         summary: &Map<String, Value>,
     ) -> Result<(), ExpectationError> {
+        let SummaryType { table, identity, winner, .. } = summary_type;
         let mut row = row_of(summary);
-        if summary_type.identity.contains(&"activity_type") {
-            row.entry("activity_type").or_insert_with(|| "".into());
+        summary_type.complete(&mut row, summary);
+        if *table == ACTIVITY_TABLE {
+            row.insert("manually_updated".to_owned(), (key == MANUALLY_UPDATED).into());
         }
-        let key = summary_type
+        let row_key = summary_type
             .key_of(&row)
-            .ok_or(ExpectationError::NoIdentity { key: summary_type.key, identity: summary_type.identity })?;
-        let rows = self.tables.entry(summary_type.table).or_default();
-        let shorter = |stored: &Row| duration(&row) < duration(stored);
-        let stale = summary_type.winner == Winner::Longest && rows.get(&key).is_some_and(shorter);
-        if !stale {
-            rows.insert(key, row);
+            .ok_or_else(|| ExpectationError::NoIdentity { key: key.to_owned(), identity })?;
+        let rows = self.tables.entry(table).or_default();
+        if !rows.get(&row_key).is_some_and(|stored| winner.is_stale(&row, stored)) {
+            rows.insert(row_key, row);
         }
         Ok(())
     }
 }
 
-/// A missing duration counts as none.
-fn duration(row: &Row) -> i64 {
-    match row.get("duration_in_seconds") {
-        Some(Value::Number(seconds)) => whole(seconds).unwrap_or(0),
-        _ => 0,
+/// A body's lists by key, in the order in which they stand there: of two versions in one body the later counts as
+/// received later, also when they stand under two keys.
+struct Lists(Vec<(String, Vec<Map<String, Value>>)>);
+
+impl<'de> Deserialize<'de> for Lists {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct InOrder;
+
+        impl<'de> Visitor<'de> for InOrder {
+            type Value = Lists;
+
+            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+                formatter.write_str("an object of lists")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Lists, A::Error> {
+                let mut lists = Vec::new();
+                while let Some(list) = map.next_entry()? {
+                    lists.push(list);
+                }
+                Ok(Lists(lists))
+            }
+        }
+
+        deserializer.deserialize_map(InOrder)
     }
 }
 
@@ -249,6 +210,81 @@ mod tests {
     }
 
     #[test]
+    fn an_activity_is_one_row_under_both_keys_and_the_last_received_counts() {
+        let sent = json!({"activities": [{"userId": "a", "summaryId": "7", "activityId": 7, "steps": 1}]});
+        let edited = json!({"manuallyUpdatedActivities": [{"userId": "a", "activityId": "7"}]});
+        let row = |expectation: Expectation| {
+            let rows: Vec<_> = expectation.rows("activity_summary").cloned().collect();
+            Value::from(rows)
+        };
+        assert_eq!(
+            row(after([sent.clone(), edited.clone()])),
+            json!([{"user_id": "a", "summary_id": "7", "activity_id": 7, "manually_updated": true}])
+        );
+        assert_eq!(
+            row(after([edited, sent])),
+            json!([{"user_id": "a", "summary_id": "7", "activity_id": 7, "steps": 1, "manually_updated": false}])
+        );
+    }
+
+    #[test]
+    fn of_two_keys_in_one_body_the_later_counts_whatever_its_name() {
+        let mut expectation = Expectation::default();
+        let body = br#"{
+            "manuallyUpdatedActivities": [{"userId": "a", "summaryId": "7"}],
+            "activities": [{"userId": "a", "summaryId": "7"}]
+        }"#;
+        expectation.receive(body).unwrap();
+        let updated = column(&expectation, "activity_summary", "manually_updated", Value::as_bool);
+        assert_eq!(updated, [false]);
+    }
+
+    #[test]
+    fn of_a_cycle_what_was_updated_last_counts_under_either_key() {
+        let version = |key: &str, updated: Value, day: i64| json!({key: [{"userId": "a", "periodStartDate": "2026-10-30", "lastUpdatedTimeInSeconds": updated, "dayInCycle": day}]});
+        let day =
+            |expectation| column(&expectation, "menstrual_cycle_summary", "day_in_cycle", Value::as_i64);
+        let (newer, older) =
+            (version("mct", json!(90), 2), version("menstrualCycleTracking", json!(60.0), 1));
+        assert_eq!(day(after([older.clone(), newer.clone()])), [2]);
+        assert_eq!(day(after([newer.clone(), older.clone()])), [2]);
+        let unknown = version("mct", Value::Null, 0);
+        assert_eq!(day(after([older, unknown.clone()])), [1]);
+        assert_eq!(day(after([unknown.clone(), version("mct", Value::Null, 3)])), [3]);
+        assert_eq!(day(after([newer, version("mct", json!(90), 4)])), [4]);
+    }
+
+    #[test]
+    fn a_files_row_holds_nothing_of_its_url_but_a_missing_id() {
+        let url = |token: &str| {
+            format!("https://apis.garmin.com/wellness-api/rest/activityFile?id=7&token={token}")
+        };
+        let older = json!({"activityFiles": [{"userId": "a", "callbackURL": url("secret")}]});
+        let newer = json!({"activityFiles": [{"userId": "a", "callbackURL": url("other"), "summaryId": "7-file", "fileType": "FIT"}]});
+        let rows: Vec<_> = after([older.clone(), newer, older]).rows("activity_file").cloned().collect();
+        assert_eq!(
+            Value::from(rows),
+            json!([
+                {"user_id": "a", "summary_id": "7", "file_type": ""},
+                {"user_id": "a", "summary_id": "7-file", "file_type": "FIT"}
+            ])
+        );
+    }
+
+    #[test]
+    fn a_spot_check_stands_beside_the_day_that_it_shares_its_start_with() {
+        let reading = |fields: Value| {
+            let mut reading = json!({"userId": "a", "startTimeInSeconds": 0, "durationInSeconds": 0});
+            reading["onDemand"] = fields;
+            json!({"pulseox": [reading]})
+        };
+        let missing = json!({"pulseox": [{"userId": "a", "startTimeInSeconds": 0.0}]});
+        let expectation = after([reading(json!(true)), missing, reading(json!(false))]);
+        let on_demand = column(&expectation, "pulse_ox_summary", "on_demand", Value::as_bool);
+        assert_eq!(on_demand, [false, true]);
+    }
+
+    #[test]
     fn of_two_versions_in_one_body_the_later_place_counts() {
         let day = |steps: i64| json!({"userId": "a", "startTimeInSeconds": 0, "durationInSeconds": 60, "steps": steps});
         assert_eq!(steps(&after([json!({"dailies": [day(1), day(2)]})])), [2]);
@@ -258,7 +294,7 @@ mod tests {
     fn a_summary_about_nothing_is_refused() {
         let mut expectation = Expectation::default();
         let refused = expectation.receive(br#"{"sleeps": [{"userId": "a"}]}"#);
-        assert!(matches!(refused, Err(ExpectationError::NoIdentity { key: "sleeps", .. })));
+        assert!(matches!(refused, Err(ExpectationError::NoIdentity { key, .. }) if key == "sleeps"));
         assert!(matches!(expectation.receive(b"[]"), Err(ExpectationError::NotANotification(_))));
     }
 }

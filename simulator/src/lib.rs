@@ -17,6 +17,7 @@
 
 mod chance;
 mod columns;
+mod cycle;
 mod delivery;
 mod device;
 pub mod difference;
@@ -25,8 +26,12 @@ mod household;
 pub mod latency;
 mod member;
 mod oddities;
+mod open_day;
+mod outbox;
 pub mod plan;
+mod rounding;
 pub mod sender;
 mod summaries;
+mod summary_type;
 mod user;
 pub mod verify;

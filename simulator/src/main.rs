@@ -7,7 +7,9 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Result;
+use apollo_simulator::expectation::SUMMARY_TYPES;
 use apollo_simulator::plan::Plan;
+use clap::builder::PossibleValuesParser;
 use clap::{Args, Parser, Subcommand};
 use reqwest::Url;
 
@@ -35,7 +37,7 @@ enum Command {
     /// code 0 if there is no difference, 1 if there is, 2 if the database could not be asked.
     Verify(VerifyArguments),
     /// Print a plan's notifications, one JSON object {"endpoint", "body"} a line, in the order of sending.
-    Generate(PlanArguments),
+    Generate(GenerateArguments),
 }
 
 /// What to make.
@@ -94,6 +96,20 @@ struct VerifyArguments {
     json: bool,
 }
 
+#[derive(Debug, Args)]
+struct GenerateArguments {
+    #[command(flatten)]
+    plan: PlanArguments,
+    /// Only those that hold summaries under this top-level key of Garmin's.
+    #[arg(long = "type", value_name = "KEY", value_parser = PossibleValuesParser::new(keys()))]
+    key: Option<String>,
+}
+
+/// The top-level keys of all types.
+fn keys() -> impl Iterator<Item = &'static str> {
+    SUMMARY_TYPES.iter().flat_map(|summary_type| summary_type.keys).copied()
+}
+
 impl PlanArguments {
     fn plan(&self) -> Plan {
         Plan {
@@ -120,7 +136,7 @@ async fn run(command: Command) -> Result<ExitCode> {
     match command {
         Command::Push(arguments) => commands::push(arguments).await,
         Command::Verify(arguments) => commands::verify(arguments).await,
-        Command::Generate(arguments) => commands::generate(&arguments.plan()),
+        Command::Generate(arguments) => commands::generate(&arguments.plan.plan(), arguments.key.as_deref()),
     }
 }
 

@@ -1,11 +1,28 @@
 //! What Garmin does now and then, and a receiver must survive: whole numbers written with a fraction and the reverse,
-//! and fields that no document mentions.
+//! nulls, empty objects, and fields that no document mentions, at every depth.
 
 use fastrand::Rng;
 use serde_json::{Value, json};
 
 use crate::chance::happens;
-use crate::columns::NOVELTY;
+use crate::columns::{NOVELTY, is_moment, is_series};
+
+/// Measurements that are null now and then. Nothing is identified or ordered by them.
+const NULLED: [&str; 10] = [
+    "activityDescription",
+    "avgDeviationCelsius",
+    "consumedCalories",
+    "dayInCycle",
+    "floorsClimbed",
+    "lastNightAvg",
+    "maxHeartRateInBeatsPerMinute",
+    "met",
+    "pulse",
+    "vo2Max",
+];
+
+/// Objects, whose fields become columns too.
+const OBJECTS: [&str; 3] = ["bodyBatteryDynamicFeedbackEvent", "pregnancySnapshot", "summary"];
 
 /// Makes the summary odd, rarely.
 pub(crate) fn sprinkle(rng: &mut Rng, summary: &mut Value) {
@@ -18,18 +35,32 @@ pub(crate) fn sprinkle(rng: &mut Rng, summary: &mut Value) {
     if happens(rng, 0.004) {
         summary[NOVELTY] = json!({"firmware": "21.07", "readings": [rng.u8(..), rng.u8(..)]});
     }
+    for object in OBJECTS {
+        if summary.get(object).is_some() && happens(rng, 0.03) {
+            summary[object][NOVELTY] = json!({"nested": [null, {"deeper": "ä"}]});
+        }
+    }
+    for measurement in NULLED {
+        if summary.get(measurement).is_some() && happens(rng, 0.003) {
+            summary[measurement] = Value::Null;
+        }
+    }
     if summary.get("overallSleepScore").is_some() && happens(rng, 0.05) {
         summary["overallSleepScore"][NOVELTY] = json!({"confidence": 0.5});
         summary["sleepScores"]["totalDuration"][NOVELTY] = json!({"optimalStart": 7.5});
     }
+    if summary.get("sleepScores").is_some() && happens(rng, 0.05) {
+        summary["sleepScores"]["awakeCount"] = json!({});
+    }
 }
 
-/// Writes one of the summary's numbers differently. Moments are spared: they are what identifies a summary.
+/// Writes one of the summary's numbers differently. Spared is what identifies a summary or orders its versions: moments
+/// and ids.
 fn rewrite_a_number(rng: &mut Rng, summary: &mut Value) {
     let Value::Object(fields) = summary else { return };
     let numbers = fields
         .iter_mut()
-        .filter(|(name, value)| value.is_number() && *name != "startTimeInSeconds")
+        .filter(|(name, value)| value.is_number() && !is_moment(name) && *name != "activityId")
         .map(|(_, value)| value);
     if let Some(number) = rng.choice(numbers.collect::<Vec<_>>()) {
         *number = written_differently(number);
@@ -39,7 +70,7 @@ fn rewrite_a_number(rng: &mut Rng, summary: &mut Value) {
 /// Writes one value of one series differently.
 fn rewrite_a_sample(rng: &mut Rng, summary: &mut Value) {
     let Value::Object(fields) = summary else { return };
-    let series = fields.iter_mut().filter(|(name, _)| name.starts_with("timeOffset")).map(|(_, value)| value);
+    let series = fields.iter_mut().filter(|(name, _)| is_series(name)).map(|(_, value)| value);
     let Some(Value::Object(samples)) = rng.choice(series.collect::<Vec<_>>()) else { return };
     if let Some(sample) = rng.choice(samples.values_mut().collect::<Vec<_>>()) {
         *sample = written_differently(sample);

@@ -87,5 +87,5 @@ pub(crate) fn print_verified(report: &VerifyReport) {
 }
 
 fn print_line(name: &str, value: impl std::fmt::Display) {
-    println!("{name:<34}{:>18}", value.to_string());
+    println!("{name:<44}{:>18}", value.to_string());
 }

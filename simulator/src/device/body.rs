@@ -1,9 +1,13 @@
-//! Heart rate, stress and body battery, which follow what the wearer does.
+//! Heart rate, stress, body battery, oxygen and breath, which follow what the wearer does.
 
 use fastrand::Rng;
 
 use super::{SLICE_SECONDS, State};
-use crate::chance::happens;
+use crate::chance::{between, happens};
+use crate::rounding::rounded;
+
+/// Awake, oxygen saturation is measured no more often than this, in seconds.
+const AWAKE_OXYGEN_INTERVAL: u32 = 900;
 
 /// Stress and body battery at one moment.
 #[derive(Debug, Clone, Copy)]
@@ -29,8 +33,7 @@ pub(super) fn heart_rates(rng: &mut Rng, resting: u8, states: &[State], interval
         rate += (level - rate) * 0.3 + f64::from(rng.i8(-4..=4));
         rate.clamp(resting - 4.0, 199.0) as u8
     };
-    let length = states.len() as u32 * SLICE_SECONDS;
-    (1..=length / interval).map(|number| next(state_before(states, number * interval))).collect()
+    (1..=length_of(states) / interval).map(|number| next(state_before(states, number * interval))).collect()
 }
 
 /// Stress and body battery at the beginning of each interval.
@@ -50,8 +53,7 @@ pub(super) fn stress(rng: &mut Rng, states: &[State], interval: u32) -> Vec<Stre
         let level = if level > 0 && happens(rng, 0.004) { 0 } else { level };
         StressSample { level, body_battery: (state != State::OffWrist).then_some(battery as u8) }
     };
-    let length = states.len() as u32 * SLICE_SECONDS;
-    (0..length)
+    (0..length_of(states))
         .step_by(interval as usize)
         .map(|second| {
             next(
@@ -60,6 +62,40 @@ pub(super) fn stress(rng: &mut Rng, states: &[State], interval: u32) -> Vec<Stre
             )
         })
         .collect()
+}
+
+/// Oxygen saturation in per cent and the second of the day at which it was measured: closely while asleep, else rarely
+/// and only at rest.
+pub(super) fn oxygen(rng: &mut Rng, states: &[State], interval: u32) -> Vec<(u32, u8)> {
+    let mut measure = |second: u32| {
+        let measured = match state_before(states, second + 1) {
+            State::Asleep => true,
+            State::Still => second.is_multiple_of(AWAKE_OXYGEN_INTERVAL) && happens(rng, 0.6),
+            State::OffWrist | State::Moving | State::Exercising => false,
+        };
+        measured.then(|| (second, rng.u8(88..=100)))
+    };
+    (0..length_of(states)).step_by(interval as usize).filter_map(&mut measure).collect()
+}
+
+/// Breaths per minute and the second of the day at which they were counted, which fails more often the more the wearer
+/// moves.
+pub(super) fn respiration(rng: &mut Rng, states: &[State], interval: u32) -> Vec<(u32, f64)> {
+    let mut count = |second: u32| {
+        let (breaths, success) = match state_before(states, second + 1) {
+            State::OffWrist => return None,
+            State::Asleep => (13.0, 0.98),
+            State::Still => (14.5, 0.8),
+            State::Moving => (16.5, 0.4),
+            State::Exercising => (24.0, 0.05),
+        };
+        happens(rng, success).then(|| (second, rounded(breaths + between(rng, -2.5, 2.5), 2)))
+    };
+    (0..length_of(states)).step_by(interval as usize).filter_map(&mut count).collect()
+}
+
+fn length_of(states: &[State]) -> u32 {
+    states.len() as u32 * SLICE_SECONDS
 }
 
 /// The state of the moment just before that second of the day.

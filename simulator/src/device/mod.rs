@@ -6,10 +6,12 @@
 mod body;
 mod movement;
 mod night;
+mod workout;
 
 pub(crate) use body::StressSample;
 pub(crate) use movement::{SLICE_SECONDS, Share, State};
 pub(crate) use night::{Nap, Night, Stage};
+pub(crate) use workout::{Rhythm, Workout};
 
 use crate::chance::{happens, one_of};
 use crate::plan::Plan;
@@ -18,9 +20,14 @@ use crate::user::{User, calendar_date};
 /// Native distance of the samples of stress and body battery, in seconds.
 const STRESS_INTERVAL: u32 = 180;
 
+/// Native distance of the samples of oxygen saturation and breath, in seconds.
+const BREATH_INTERVAL: u32 = 60;
+
 /// One calendar day of one user.
 #[derive(Debug)]
 pub(crate) struct Record {
+    /// The day's number in the plan.
+    pub(crate) day: u32,
     pub(crate) calendar_date: String,
     /// Local midnight in Unix seconds.
     pub(crate) start: i64,
@@ -28,6 +35,8 @@ pub(crate) struct Record {
     pub(crate) offset: i32,
     /// Seconds until the next midnight.
     pub(crate) length: u32,
+    /// Whether the device was worn at all.
+    pub(crate) worn: bool,
     /// The night before this day's morning.
     pub(crate) night: Night,
     pub(crate) workout: Option<Workout>,
@@ -39,17 +48,9 @@ pub(crate) struct Record {
     pub(crate) stress_interval: u32,
     heart_rates: Vec<u8>,
     stress: Vec<StressSample>,
+    oxygen: Vec<(u32, u8)>,
+    respiration: Vec<(u32, f64)>,
     slices: Vec<Vec<Share>>,
-}
-
-/// A workout within the day.
-#[derive(Debug)]
-pub(crate) struct Workout {
-    pub(crate) activity_id: u64,
-    pub(crate) name: &'static str,
-    /// Second of the day at which it begins.
-    pub(crate) begins: u32,
-    pub(crate) seconds: u32,
 }
 
 impl Record {
@@ -59,19 +60,24 @@ impl Record {
         let worn = !happens(rng, 0.05);
         let worn_at_night = worn && !happens(rng, 0.04);
         let night = Night::new(plan, user, rng, start, worn_at_night);
-        let workout = (worn && happens(rng, 0.3)).then(|| Workout::new(rng));
+        let workout = (worn && happens(rng, 0.3)).then(|| Workout::new(rng, user));
         let states = movement::states(rng, start, length, worn, &night, workout.as_ref());
         let heart_rate_interval = plan.sample_interval(user.device.heart_rate_interval);
         let stress_interval = plan.sample_interval(STRESS_INTERVAL);
         let feedback = (worn && user.device.body_battery && happens(rng, 0.4))
             .then(|| (one_of(rng, &["VERY_LOW", "LOW", "MODERATE", "HIGH"]), rng.u32(28_800..64_800)));
+        let breath_interval = plan.sample_interval(BREATH_INTERVAL);
         Self {
-            calendar_date: calendar_date(day),
+            day,
+            calendar_date: calendar_date(day.into()),
             start,
             offset: user.offset_on(day),
             length,
+            worn,
             heart_rates: body::heart_rates(rng, user.resting_heart_rate, &states, heart_rate_interval),
             stress: body::stress(rng, &states, stress_interval),
+            oxygen: body::oxygen(rng, &states, breath_interval),
+            respiration: body::respiration(rng, &states, breath_interval),
             slices: states.iter().map(|state| movement::slice(rng, user, *state)).collect(),
             night,
             workout,
@@ -84,7 +90,12 @@ impl Record {
 
     /// The moment at which the day is over, in Unix seconds.
     pub(crate) fn end(&self) -> i64 {
-        self.start + i64::from(self.length)
+        self.moment(self.length)
+    }
+
+    /// That second of the day, in Unix seconds.
+    pub(crate) fn moment(&self, second: u32) -> i64 {
+        self.start + i64::from(second)
     }
 
     /// How much of the day is over at that moment, in seconds.
@@ -104,6 +115,17 @@ impl Record {
         (0..covered).step_by(self.stress_interval as usize).zip(self.stress.iter().copied())
     }
 
+    /// Oxygen saturation in per cent in the first `covered` seconds, with its second of the day.
+    pub(crate) fn oxygen(&self, covered: u32) -> impl Iterator<Item = (u32, u8)> {
+        self.oxygen.iter().copied().take_while(move |(second, _)| *second < covered)
+    }
+
+    /// Breaths per minute in the seconds `from` to `to` of the day, with their second of the day.
+    pub(crate) fn respiration(&self, from: u32, to: u32) -> impl Iterator<Item = (u32, f64)> {
+        let before = self.respiration.partition_point(|(second, _)| *second < from);
+        self.respiration[before..].iter().copied().take_while(move |(second, _)| *second < to)
+    }
+
     /// Slice number `number` as far as it lies within the first `covered` seconds of the day: its duration and what was
     /// done in it.
     pub(crate) fn slice(&self, number: u32, covered: u32) -> (u32, Vec<Share>) {
@@ -115,16 +137,5 @@ impl Record {
     /// Everything done in the first `covered` seconds of the day.
     pub(crate) fn shares(&self, covered: u32) -> impl Iterator<Item = Share> {
         (0..covered.div_ceil(SLICE_SECONDS)).flat_map(move |number| self.slice(number, covered).1)
-    }
-}
-
-impl Workout {
-    fn new(rng: &mut fastrand::Rng) -> Self {
-        Self {
-            activity_id: rng.u64(20_000_000_000..30_000_000_000),
-            name: one_of(rng, &["Hamburg Running", "Köln Laufen", "Morning Run", "走る"]),
-            begins: rng.u32(30..80) * SLICE_SECONDS,
-            seconds: rng.u32(2..6) * SLICE_SECONDS,
-        }
     }
 }

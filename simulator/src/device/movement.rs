@@ -4,6 +4,7 @@ use fastrand::Rng;
 
 use super::{Night, Workout};
 use crate::chance::{between, happens};
+use crate::rounding::rounded;
 use crate::user::User;
 
 /// Garmin cuts the day into quarters of an hour.
@@ -46,7 +47,7 @@ impl Share {
         share.steps = part(self.steps);
         share.pushes = part(self.pushes);
         share.kilocalories = part(self.kilocalories);
-        share.meters = hundredths(self.meters * f64::from(duration) / f64::from(SLICE_SECONDS));
+        share.meters = rounded(self.meters * f64::from(duration) / f64::from(SLICE_SECONDS), 2);
         (share.seconds > 0).then_some(share)
     }
 
@@ -125,7 +126,7 @@ fn share(rng: &mut Rng, user: &User, activity: &'static str, seconds: u32) -> Sh
     };
     let meters_a_step = if activity == "RUNNING" { 1.08 } else { 0.74 };
     let meters_a_push = 1.07;
-    let mean_motion = if motion > 0.0 { hundredths(motion + between(rng, -0.9, 0.9)) } else { 0.0 };
+    let mean_motion = if motion > 0.0 { rounded(motion + between(rng, -0.9, 0.9), 2) } else { 0.0 };
     Share {
         activity,
         code,
@@ -133,14 +134,10 @@ fn share(rng: &mut Rng, user: &User, activity: &'static str, seconds: u32) -> Sh
         seconds,
         steps: (steps * minutes) as u32,
         pushes: (pushes * minutes) as u32,
-        meters: hundredths((steps * meters_a_step + pushes * meters_a_push) * minutes),
+        meters: rounded((steps * meters_a_step + pushes * meters_a_push) * minutes, 2),
         kilocalories: (kilocalories * minutes) as u32,
-        met: (met * 10_000.0).round() / 10_000.0,
+        met: rounded(met, 4),
         mean_motion,
         max_motion: if motion > 0.0 { f64::from(rng.u8(3..=7)).max(mean_motion.ceil()) } else { 0.0 },
     }
-}
-
-pub(crate) fn hundredths(value: f64) -> f64 {
-    (value * 100.0).round() / 100.0
 }

@@ -4,12 +4,26 @@ use serde_json::{Value, json};
 
 use super::{series, summary_id};
 use crate::device::Record;
+use crate::rounding::rounded;
 use crate::user::User;
 
 pub(crate) const KEY: &str = "dailies";
 
 /// The first `covered` seconds of the day, with `late_steps` that another device has added since.
 pub(crate) fn summary(user: &User, record: &Record, covered: u32, late_steps: u32) -> Value {
+    let mut summary = movement(user, record, covered, late_steps);
+    summary["timeOffsetHeartRateSamples"] = series(record.heart_rates(covered));
+    add_heart_rates(&mut summary, user, record, covered);
+    add_stress(&mut summary, record, covered);
+    add_body_battery(&mut summary, user, record, covered);
+    if user.wheelchair {
+        summary["source"] = json!("garmin");
+    }
+    summary
+}
+
+/// The day without what is measured at the skin.
+pub(super) fn movement(user: &User, record: &Record, covered: u32, late_steps: u32) -> Value {
     let shares: Vec<_> = record.shares(covered).collect();
     let total = |of: fn(&crate::device::Share) -> u32| shares.iter().map(of).sum::<u32>();
     let meters: f64 = shares.iter().filter(|share| share.pushes == 0).map(|share| share.meters).sum();
@@ -29,20 +43,19 @@ pub(crate) fn summary(user: &User, record: &Record, covered: u32, late_steps: u3
         "moderateIntensityDurationInSeconds": total(|share| if share.is_active() && !share.is_vigorous() { share.seconds } else { 0 }) / 60 * 60,
         "vigorousIntensityDurationInSeconds": total(|share| if share.is_vigorous() { share.seconds } else { 0 }),
         "floorsClimbed": total(|share| share.steps) / 900,
-        "timeOffsetHeartRateSamples": series(record.heart_rates(covered)),
         "stepsGoal": 8_000,
         "intensityDurationGoalInSeconds": 9_000,
         "floorsClimbedGoal": 10,
     });
-    add_heart_rates(&mut summary, user, record, covered);
-    add_stress(&mut summary, record, covered);
-    add_body_battery(&mut summary, user, record, covered);
+    if user.food_app {
+        summary["consumedCalories"] = json!(covered * 2_100 / 86_400);
+        summary["netKilocaloriesGoal"] = json!(1_900);
+    }
     if user.wheelchair {
         let pushed: f64 = shares.iter().filter(|share| share.pushes > 0).map(|share| share.meters).sum();
         summary["pushes"] = json!(total(|share| share.pushes));
-        summary["pushDistanceInMeters"] = json!((pushed * 100.0).round() / 100.0);
+        summary["pushDistanceInMeters"] = json!(rounded(pushed, 2));
         summary["pushesGoal"] = json!(2_400);
-        summary["source"] = json!("garmin");
     }
     summary
 }

@@ -26,6 +26,10 @@ pub(crate) fn summary(user: &User, record: &Record, verdict: Verdict, moment: i6
     let off_wrist = stages.is_empty();
     let asleep = seconds_of("deep") + seconds_of("light") + seconds_of("rem");
     let duration = if off_wrist { (night.end() - night.start) as u32 } else { asleep };
+    let unmeasurable = match user.device.other_spellings {
+        true => "unmeasurableSleepDurationInSeconds",
+        false => "unmeasurableSleepInSeconds",
+    };
     let mut summary = json!({
         "userId": user.id,
         "summaryId": summary_id(&user.summary_prefix, night.start, duration, ""),
@@ -33,12 +37,12 @@ pub(crate) fn summary(user: &User, record: &Record, verdict: Verdict, moment: i6
         "durationInSeconds": duration,
         "startTimeInSeconds": night.start,
         "startTimeOffsetInSeconds": record.offset,
-        "unmeasurableSleepInSeconds": seconds_of("unmeasurable"),
+        unmeasurable: seconds_of("unmeasurable"),
         "deepSleepDurationInSeconds": seconds_of("deep"),
         "lightSleepDurationInSeconds": seconds_of("light"),
         "remSleepInSeconds": seconds_of("rem"),
         "awakeDurationInSeconds": seconds_of("awake"),
-        "validation": validation(user, verdict, off_wrist),
+        "validation": validation(user, record, verdict),
         "timeOffsetSleepRespiration": series(night.respiration(moment)),
     });
     if user.device.pulse_ox {
@@ -48,21 +52,24 @@ pub(crate) fn summary(user: &User, record: &Record, verdict: Verdict, moment: i6
         summary["sleepLevelsMap"] = levels(&stages);
     }
     if let Some(nap) = night.nap.filter(|nap| nap.end() <= moment) {
-        add_nap(&mut summary, record, nap);
+        add_nap(&mut summary, user, record, nap);
     }
     if user.device.enhanced_sleep && verdict == Verdict::Final && !off_wrist {
-        add_scores(&mut summary, night.score);
+        add_scores(&mut summary, user, night.score);
     }
     summary
 }
 
-fn validation(user: &User, verdict: Verdict, off_wrist: bool) -> &'static str {
-    match (off_wrist, user.device.enhanced_sleep, verdict) {
-        (true, ..) => "OFF_WRIST",
-        (_, true, Verdict::Tentative) => "ENHANCED_TENTATIVE",
-        (_, true, Verdict::Final) => "ENHANCED_FINAL",
-        (_, false, Verdict::Tentative) => "AUTO_TENTATIVE",
-        (_, false, Verdict::Final) => "AUTO_FINAL",
+fn validation(user: &User, record: &Record, verdict: Verdict) -> &'static str {
+    if record.night.stages.is_empty() {
+        return "OFF_WRIST";
+    }
+    match (verdict, record.night.by_hand, user.device.enhanced_sleep) {
+        (Verdict::Tentative, _, true) => "ENHANCED_TENTATIVE",
+        (Verdict::Tentative, _, false) => "AUTO_TENTATIVE",
+        (Verdict::Final, Some(by_hand), _) => by_hand,
+        (Verdict::Final, None, true) => "ENHANCED_FINAL",
+        (Verdict::Final, None, false) => "AUTO_FINAL",
     }
 }
 
@@ -78,31 +85,39 @@ fn levels(stages: &[Stage]) -> Value {
     Value::Object(levels)
 }
 
-fn add_nap(summary: &mut Value, record: &Record, nap: Nap) {
+fn add_nap(summary: &mut Value, user: &User, record: &Record, nap: Nap) {
     summary["totalNapDurationInSeconds"] = json!(nap.seconds);
     summary["naps"] = json!([{
         "napDurationInSeconds": nap.seconds,
         "napStartTimeInSeconds": nap.start,
-        "napValidation": "DEVICE",
+        "napValidation": if user.device.enhanced_sleep { "DEVICE" } else { "MANUAL" },
         "napOffsetInSeconds": record.offset,
     }]);
 }
 
-fn add_scores(summary: &mut Value, score: u8) {
-    let word = |score: u8| match score {
-        90.. => "EXCELLENT",
-        80.. => "GOOD",
-        60.. => "FAIR",
-        _ => "POOR",
+/// The parts' values stand beside their words in one document only.
+fn add_scores(summary: &mut Value, user: &User, score: u8) {
+    let qualified = |score: u8| {
+        let word = match score {
+            90.. => "EXCELLENT",
+            80.. => "GOOD",
+            60.. => "FAIR",
+            _ => "POOR",
+        };
+        match user.device.other_spellings {
+            true => json!({"qualifierKey": word, "value": score}),
+            false => json!({"qualifierKey": word}),
+        }
     };
-    summary["overallSleepScore"] = json!({"value": score, "qualifierKey": word(score)});
+    summary["overallSleepScore"] = qualified(score);
+    summary["overallSleepScore"]["value"] = json!(score);
     summary["sleepScores"] = json!({
-        "totalDuration": {"qualifierKey": word(score)},
-        "stress": {"qualifierKey": word(score.saturating_sub(7))},
-        "awakeCount": {"qualifierKey": word(score.saturating_add(9))},
-        "remPercentage": {"qualifierKey": word(score.saturating_sub(12)), "value": score / 4},
-        "restlessness": {"qualifierKey": word(score.saturating_add(4))},
-        "lightPercentage": {"qualifierKey": word(score)},
-        "deepPercentage": {"qualifierKey": word(score.saturating_sub(20))},
+        "totalDuration": qualified(score),
+        "stress": qualified(score.saturating_sub(7)),
+        "awakeCount": qualified(score.saturating_add(2)),
+        "remPercentage": qualified(score.saturating_sub(12)),
+        "restlessness": qualified(score.saturating_sub(4)),
+        "lightPercentage": qualified(score),
+        "deepPercentage": qualified(score.saturating_sub(20)),
     });
 }

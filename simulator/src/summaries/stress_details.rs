@@ -32,41 +32,64 @@ pub(crate) fn summary(user: &User, record: &Record, covered: u32) -> Value {
         let levels =
             record.stress(covered).filter_map(|(second, sample)| Some((second, sample.body_battery?)));
         summary["timeOffsetBodyBatteryValues"] = series(levels);
-        add_events(&mut summary, record, covered);
+        add_events(&mut summary, user, record, covered);
     }
     summary
 }
 
-fn add_events(summary: &mut Value, record: &Record, covered: u32) {
+fn add_events(summary: &mut Value, user: &User, record: &Record, covered: u32) {
     if let Some((level, second)) = record.feedback.filter(|(_, second)| *second < covered) {
         summary["bodyBatteryDynamicFeedbackEvent"] =
-            json!({"eventStartTimeInSeconds": record.start + i64::from(second), "bodyBatteryLevel": level});
+            json!({"eventStartTimeInSeconds": record.moment(second), "bodyBatteryLevel": level});
     }
-    let mut events = Vec::new();
-    if !record.night.stages.is_empty() && record.covered_at(record.night.end()) <= covered {
-        events.push(json!({
-            "eventType": "SLEEP",
-            "eventStartTimeInSeconds": record.night.start,
-            "eventStartTimeOffsetInSeconds": record.offset,
-            "duration": record.night.end() - record.night.start,
-            "bodyBatteryImpact": record.night.score / 2,
-        }));
-    }
-    if let Some(workout) =
-        record.workout.as_ref().filter(|workout| workout.begins + workout.seconds <= covered)
-    {
-        events.push(json!({
-            "eventType": "ACTIVITY",
-            "eventStartTimeInSeconds": record.start + i64::from(workout.begins),
-            "eventStartTimeOffsetInSeconds": record.offset,
-            "duration": workout.seconds,
-            "bodyBatteryImpact": -i64::from(workout.seconds / 240),
-            "activityName": workout.name,
-            "activityType": "running",
-            "activityId": workout.activity_id,
-        }));
-    }
+    let events = events(user, record, record.moment(covered));
+    let name = match user.device.other_spellings {
+        true => "bodyBatteryActivityEventList",
+        false => "bodyBatteryActivityEvents",
+    };
     if !events.is_empty() {
-        summary["bodyBatteryActivityEvents"] = json!(events);
+        summary[name] = json!(events);
     }
+}
+
+/// What was over at `moment` (Unix seconds), and what a workout that was over has set off.
+fn events(user: &User, record: &Record, moment: i64) -> Vec<Value> {
+    // Newer devices spell it otherwise.
+    let duration = if user.device.stress_averages { "durationInSeconds" } else { "duration" };
+    let mut events = Vec::new();
+    let night = &record.night;
+    if !night.stages.is_empty() && night.end() <= moment {
+        let mut sleep = event(record, "SLEEP", night.start, i64::from(night.score / 2));
+        sleep[duration] = json!(night.end() - night.start);
+        events.push(sleep);
+    }
+    if let Some(nap) = night.nap.filter(|nap| nap.end() <= moment) {
+        let mut event = event(record, "NAP", nap.start, 4);
+        event[duration] = json!(nap.seconds);
+        events.push(event);
+    }
+    let Some(workout) = &record.workout else { return events };
+    let over = record.moment(workout.begins + workout.seconds);
+    if over <= moment {
+        let impact = -i64::from(workout.seconds / 240);
+        let mut activity = event(record, "ACTIVITY", record.moment(workout.begins), impact);
+        activity[duration] = json!(workout.seconds);
+        activity["activityName"] = json!(workout.name);
+        activity["activityType"] = json!(workout.sport.activity_type.to_lowercase());
+        activity["activityId"] = json!(workout.activity_id);
+        let mut recovery = event(record, "RECOVERY", over, 1);
+        recovery[duration] = Value::Null;
+        events.extend([activity, recovery, event(record, "STRESS", over, -1)]);
+    }
+    events
+}
+
+/// `start`: Unix seconds. How long it lasted may be unknown.
+fn event(record: &Record, event_type: &str, start: i64, impact: i64) -> Value {
+    json!({
+        "eventType": event_type,
+        "eventStartTimeInSeconds": start,
+        "eventStartTimeOffsetInSeconds": record.offset,
+        "bodyBatteryImpact": impact,
+    })
 }
