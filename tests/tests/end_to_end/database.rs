@@ -26,7 +26,7 @@ async fn every_table_has_exactly_the_columns_that_its_declaration_derives() -> R
             ("entry_index", "integer"),
             ("content_digest", "bytea"),
         ];
-        let declared = table.columns.iter().map(|column| (column.name.as_str(), column.sql_type));
+        let declared = table.columns.iter().map(|column| (column.name.as_str(), column.sql_type.name()));
         let expected: Vec<(String, String)> =
             declared.chain(version).map(|(name, sql_type)| (name.to_owned(), sql_type.to_owned())).collect();
         assert_eq!(found, expected, "{name}");

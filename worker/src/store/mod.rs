@@ -1,14 +1,13 @@
 //! All SQL.
 //!
-//! A batch is one transaction: the users it names, the notifications as received, and each type's rows, which
-//! come by binary COPY into a staging table of the connection and are merged from there by one statement.
+//! A batch is one transaction: the notifications as received, and each type's rows, which one statement merges.
 
 pub mod archive;
 mod comments;
-mod copy;
 pub mod error;
 pub mod raw;
 pub mod schema;
+mod staging;
 
 use crate::summaries::Registry;
 use crate::summaries::batch::{Outcomes, Row, reduce};
@@ -17,7 +16,8 @@ use error::StoreError;
 use raw::{RawNotification, RawStore};
 use secrecy::{ExposeSecret, SecretString};
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
-use sqlx::{AssertSqlSafe, PgConnection, PgPool, Row as _};
+use sqlx::{AssertSqlSafe, Connection as _, PgConnection, PgPool, Row as _};
+use staging::{RecordTypes, Records};
 use std::collections::BTreeSet;
 use std::time::Duration;
 
@@ -89,20 +89,28 @@ impl Store<'_> {
     /// Nothing has been written then; see [`StoreError`].
     pub async fn write(&self, batch: &Batch<'_>) -> Result<Vec<Outcomes>, StoreError> {
         self.raw.ensure_partitions(self.pool, raw::days(batch.raw)).await?;
-        let mut transaction = self.pool.begin().await?;
-        ensure_users(&mut transaction, batch.rows.iter().map(|(_, row)| row.user_id.as_str())).await?;
+        let mut connection = self.pool.acquire().await?;
+        let types = RecordTypes::of(&mut connection, self.registry).await?;
+        ensure_users(&mut connection, batch.rows.iter().map(|(_, row)| row.user_id.as_str())).await?;
+        let mut transaction = connection.begin().await?;
         self.raw.write(&mut transaction, batch.raw).await?;
         let mut outcomes = Vec::with_capacity(self.registry.tables().len());
         for (place, table) in self.registry.tables().iter().enumerate() {
             let rows = batch.rows.iter().filter(|(of, _)| *of == place).map(|(_, row)| *row);
-            outcomes.push(merge(&mut transaction, table, rows).await?);
+            let reduced = reduce(rows);
+            let mut of_table = reduced.beaten;
+            for records in types.records(place, &reduced.rows) {
+                of_table += merge(&mut transaction, table, records).await?;
+            }
+            outcomes.push(of_table);
         }
         transaction.commit().await?;
         Ok(outcomes)
     }
 }
 
-/// A user whose data comes before a consent is known is put on record now (design.md section 5).
+/// A user whose data comes before a consent is known is put on record now (design.md section 5). Before the
+/// batch's transaction, not in it: others that bring data of the same user would wait for its end.
 async fn ensure_users<'a>(
     connection: &mut PgConnection,
     user_ids: impl Iterator<Item = &'a str>,
@@ -120,28 +128,21 @@ async fn ensure_users<'a>(
     Ok(())
 }
 
-async fn merge<'a>(
+async fn merge(
     connection: &mut PgConnection,
     table: &Table,
-    rows: impl Iterator<Item = &'a Row>,
+    records: Records<'_>,
 ) -> Result<Outcomes, StoreError> {
-    let reduced = reduce(rows);
-    let mut outcomes = reduced.beaten;
-    if reduced.rows.is_empty() {
-        return Ok(outcomes);
-    }
-    sqlx::query(AssertSqlSafe(table.create_staging.as_str())).execute(&mut *connection).await?;
-    copy::rows(connection, table, &reduced.rows).await?;
-    let counts = sqlx::query(AssertSqlSafe(table.merge.as_str())).fetch_one(connection).await?;
-    outcomes += Counts {
-        staged: reduced.rows.len() as u64,
+    let staged = records.len() as u64;
+    let counts = sqlx::query(AssertSqlSafe(table.merge.as_str())).bind(records).fetch_one(connection).await?;
+    let counts = Counts {
+        staged,
         created: count(&counts, "created")?,
         written: count(&counts, "written")?,
         same: count(&counts, "same")?,
         same_and_newer: count(&counts, "same_and_newer")?,
-    }
-    .outcomes();
-    Ok(outcomes)
+    };
+    Ok(counts.outcomes())
 }
 
 fn count(row: &sqlx::postgres::PgRow, column: &str) -> Result<u64, StoreError> {

@@ -3,7 +3,8 @@
 //! `INSERT … ON CONFLICT DO UPDATE` refuses to touch one row twice, and a version that another one of the
 //! same batch beats need not be written at all.
 
-use super::table::Table;
+use super::sql_type::SqlType;
+use super::table::{Table, VERSION_COLUMNS};
 use super::value::{Value, encode_bytes, encode_instant};
 use sha2::{Digest as _, Sha256};
 use std::collections::HashMap;
@@ -37,7 +38,8 @@ pub struct Row {
     /// Its version.
     pub version: Version,
     digest: Digest,
-    /// The whole row in the form of binary COPY, without the count of columns in front.
+    /// The whole row, as PostgreSQL's `record_recv` takes a record: the count of its columns, then each with the
+    /// identifier of its type.
     pub encoded: Vec<u8>,
 }
 
@@ -56,11 +58,20 @@ impl Row {
         let mut key = Vec::new();
         table.identity.iter().for_each(|&place| values[place].encode(&mut key));
         let mut encoded = Vec::new();
-        values.iter().for_each(|value| value.encode(&mut encoded));
+        let column_count = table.columns.len() + VERSION_COLUMNS.len();
+        encoded.extend_from_slice(&u32::try_from(column_count).unwrap_or(u32::MAX).to_be_bytes());
+        for (column, value) in table.columns.iter().zip(values) {
+            encode_type(&mut encoded, column.sql_type);
+            value.encode(&mut encoded);
+        }
         let digest = digest(&encoded);
+        encode_type(&mut encoded, SqlType::Instant);
         encode_instant(&mut encoded, version.received_at);
+        encode_type(&mut encoded, SqlType::Uuid);
         encode_bytes(&mut encoded, version.message_id.as_bytes());
+        encode_type(&mut encoded, SqlType::Integer);
         encode_bytes(&mut encoded, &version.entry_index.to_be_bytes());
+        encode_type(&mut encoded, SqlType::Bytes);
         encode_bytes(&mut encoded, &digest);
         let user_id = match &values[0] {
             Value::Text(user_id) => user_id.clone().into_owned(),
@@ -68,6 +79,10 @@ impl Row {
         };
         Self { user_id, key: key.into(), version, digest, encoded }
     }
+}
+
+fn encode_type(row: &mut Vec<u8>, sql_type: SqlType) {
+    row.extend_from_slice(&sql_type.oid().to_be_bytes());
 }
 
 fn digest(content: &[u8]) -> Digest {
@@ -101,7 +116,7 @@ impl std::ops::AddAssign for Outcomes {
 /// The rows of one table, one a summary, and the outcomes of those that were beaten on the way.
 #[derive(Debug, Default)]
 pub struct Reduced<'a> {
-    /// The greatest versions.
+    /// The greatest versions, in the order of their keys.
     pub rows: Vec<&'a Row>,
     /// Rows beaten by another of the batch: `unchanged` where the contents are the same, else `stale`.
     pub beaten: Outcomes,
@@ -128,7 +143,9 @@ pub fn reduce<'a>(rows: impl IntoIterator<Item = &'a Row>) -> Reduced<'a> {
             }
         }
     }
-    Reduced { rows: greatest.into_values().collect(), beaten }
+    let mut rows: Vec<&Row> = greatest.into_values().collect();
+    rows.sort_unstable_by(|a, b| a.key.cmp(&b.key));
+    Reduced { rows, beaten }
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 //! A field names Garmin's key and what fits; its column's name and SQL type follow from that by the rules of
 //! design.md section 5.
 
+use super::sql_type::SqlType;
 use heck::ToSnakeCase;
 
 /// A field of Garmin's.
@@ -150,17 +151,17 @@ impl Field {
         let comment = comment(self.unit, &format!("{} (Garmin's {})", self.meaning, path.join(".")));
         let one = |sql_type| vec![Column { name: name.clone(), sql_type, comment: comment.clone() }];
         match self.kind {
-            Kind::Text => one("text"),
-            Kind::Integer => one("integer"),
-            Kind::BigInteger => one("bigint"),
-            Kind::Float => one("double precision"),
-            Kind::Boolean => one("boolean"),
-            Kind::Date => one("date"),
+            Kind::Text => one(SqlType::Text),
+            Kind::Integer => one(SqlType::Integer),
+            Kind::BigInteger => one(SqlType::BigInteger),
+            Kind::Float => one(SqlType::Float),
+            Kind::Boolean => one(SqlType::Boolean),
+            Kind::Date => one(SqlType::Date),
             Kind::Instant => {
                 let name = name.strip_suffix("_in_seconds").unwrap_or(&name).to_owned();
-                vec![Column { name, sql_type: "timestamp with time zone", comment }]
+                vec![Column { name, sql_type: SqlType::Instant, comment }]
             }
-            Kind::List | Kind::OpenObject => one("jsonb"),
+            Kind::List | Kind::OpenObject => one(SqlType::Jsonb),
             Kind::Series(number) => series_columns(&name, number, comment),
             Kind::Object(fields) => fields.iter().flat_map(|field| field.columns(&path)).collect(),
         }
@@ -171,12 +172,12 @@ fn series_columns(name: &str, number: Number, comment: String) -> Vec<Column> {
     let series = name.strip_prefix("time_offset_").unwrap_or(name);
     let series = series.strip_suffix("_values").or_else(|| series.strip_suffix("_samples")).unwrap_or(series);
     let values = match number {
-        Number::Integer => "integer[]",
-        Number::Float => "double precision[]",
+        Number::Integer => SqlType::Integers,
+        Number::Float => SqlType::Floats,
     };
     let offsets = format!("[s] When each of {series}_values was measured, from start_time, in order");
     vec![
-        Column { name: format!("{series}_offsets"), sql_type: "integer[]", comment: offsets },
+        Column { name: format!("{series}_offsets"), sql_type: SqlType::Integers, comment: offsets },
         Column { name: format!("{series}_values"), sql_type: values, comment },
     ]
 }
@@ -186,8 +187,8 @@ fn series_columns(name: &str, number: Number, comment: String) -> Vec<Column> {
 pub struct Column {
     /// Its name.
     pub name: String,
-    /// Its type, as PostgreSQL's `format_type` writes it.
-    pub sql_type: &'static str,
+    /// Its type.
+    pub sql_type: SqlType,
     /// What it holds, for researchers: the unit in square brackets, the meaning, Garmin's name.
     pub comment: String,
 }

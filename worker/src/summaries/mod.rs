@@ -13,6 +13,7 @@ pub mod handler;
 pub mod notification;
 mod number;
 mod series;
+pub mod sql_type;
 pub mod storable;
 pub mod table;
 mod types;

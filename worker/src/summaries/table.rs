@@ -2,17 +2,18 @@
 
 use super::SummaryType;
 use super::field::Column;
+use super::sql_type::SqlType;
 
 /// The columns behind those of the declaration that every table has: they hold the row's version.
-const VERSION_COLUMNS: [(&str, &str, &str); 4] = [
-    ("received_at", "timestamp with time zone", "When the stored version was received"),
+pub(super) const VERSION_COLUMNS: [(&str, SqlType, &str); 4] = [
+    ("received_at", SqlType::Instant, "When the stored version was received"),
     (
         "message_id",
-        "uuid",
+        SqlType::Uuid,
         "The notification that the stored version came in: garmin_raw.notification has it",
     ),
-    ("entry_index", "integer", "The entry's place in that notification"),
-    ("content_digest", "bytea", "A digest of the content, by which a repeated version is known"),
+    ("entry_index", SqlType::Integer, "The entry's place in that notification"),
+    ("content_digest", SqlType::Bytes, "A digest of the content, by which a repeated version is known"),
 ];
 
 /// A summary type with what is derived from it.
@@ -26,11 +27,11 @@ pub struct Table {
     pub identity: Vec<usize>,
     /// The place in `columns` of the column that ranks versions.
     pub rank: Option<usize>,
-    /// Makes the connection's staging table.
+    /// The name of the connection's temporary table whose rows are the records that `merge` takes.
+    pub staging: String,
+    /// Makes it.
     pub create_staging: String,
-    /// Copies rows into it.
-    pub copy: String,
-    /// Merges it into the table; returns how many rows were created and written, and how many of the staged
+    /// Merges an array of records into the table; returns how many rows were created and written, and how many of the staged
     /// held the same content as the stored (all of them, and those that are newer).
     pub merge: String,
 }
@@ -47,8 +48,8 @@ impl Table {
         let rank = summary_type.rank.and_then(|name| column_of(summary_type, name)).and_then(place);
         let statements = Statements { summary_type, columns: &columns, identity: &identity, rank };
         Self {
+            staging: statements.staging(),
             create_staging: statements.create_staging(),
-            copy: statements.copy(),
             merge: statements.merge(),
             summary_type,
             identity,
@@ -72,22 +73,23 @@ impl Table {
 
 fn columns(summary_type: &SummaryType) -> Vec<Column> {
     let declared = summary_type.all_fields().flat_map(|field| field.columns(&[]));
-    let second_key = summary_type.second_key.map(|second| column(second.column, "boolean", second.meaning));
+    let second_key =
+        summary_type.second_key.map(|second| column(second.column, SqlType::Boolean, second.meaning));
     std::iter::once(column(
         "user_id",
-        "text",
+        SqlType::Text,
         "Garmin's id of the user; garmin_oauth.subject has the subject",
     ))
     .chain(declared)
     .chain(second_key)
-    .chain(std::iter::once(column("extra", "jsonb", EXTRA)))
+    .chain(std::iter::once(column("extra", SqlType::Jsonb, EXTRA)))
     .collect()
 }
 
 const EXTRA: &str =
     "What has no column or does not fit it exactly, under Garmin's names; null if there is nothing";
 
-fn column(name: &str, sql_type: &'static str, comment: &str) -> Column {
+fn column(name: &str, sql_type: SqlType, comment: &str) -> Column {
     Column { name: name.to_owned(), sql_type, comment: comment.to_owned() }
 }
 
@@ -107,37 +109,32 @@ struct Statements<'a> {
 impl Statements<'_> {
     fn create_staging(&self) -> String {
         format!(
-            "CREATE TEMPORARY TABLE IF NOT EXISTS {staging} (LIKE garmin_wellness.{table}) ON COMMIT DELETE ROWS",
-            staging = self.staging(),
-            table = self.summary_type.table,
-        )
-    }
-
-    fn copy(&self) -> String {
-        format!(
-            "COPY pg_temp.{staging} ({columns}) FROM STDIN (FORMAT binary)",
+            "CREATE TEMPORARY TABLE {staging} AS SELECT {columns} FROM garmin_wellness.{table} WITH NO DATA",
             staging = self.staging(),
             columns = list(self.all_columns(), |name| name.to_owned()),
+            table = self.summary_type.table,
         )
     }
 
     /// The rows that would change nothing are left out before `INSERT` looks at them: its `ON CONFLICT`
     /// locks, and so writes to, every row that it meets. Leaving them out by an older snapshot is safe, as a
-    /// stored version only ever grows. Sorting by the key makes all workers lock rows in one order.
+    /// stored version only ever grows. Rows come sorted by their key, so that all workers lock them in one order.
     fn merge(&self) -> String {
         format!(
-            "WITH compared AS (
+            "WITH staged AS MATERIALIZED (
+    SELECT * FROM unnest($1::pg_temp.{staging}[]) WITH ORDINALITY
+), compared AS (
     SELECT staged.content_digest = stored.content_digest AS same,
            {newer} AS newer
-    FROM pg_temp.{staging} AS staged
+    FROM staged
     JOIN garmin_wellness.{table} AS stored USING ({key})
 ), written AS (
     INSERT INTO garmin_wellness.{table} AS stored ({columns})
     SELECT {staged_columns}
-    FROM pg_temp.{staging} AS staged
+    FROM staged
     LEFT JOIN garmin_wellness.{table} AS stored USING ({key})
     WHERE stored.user_id IS NULL OR {newer}
-    ORDER BY {key}
+    ORDER BY staged.ordinality
     ON CONFLICT ({key}) DO UPDATE SET {assignments}
     WHERE {newer_on_conflict}
     RETURNING xmax = 0 AS created
@@ -173,10 +170,9 @@ FROM compared",
     /// Where the content is the same, the values that may be stored out of line keep their stored form, so
     /// that only the version is written anew.
     fn assignments(&self) -> String {
-        let kept = |sql_type: &str| sql_type == "jsonb" || sql_type.ends_with("[]");
         let contents =
             self.columns.iter().enumerate().filter(|(place, _)| !self.identity.contains(place)).map(
-                |(_, Column { name, sql_type, .. })| match kept(sql_type) {
+                |(_, Column { name, sql_type, .. })| match sql_type.is_large() {
                     true => format!(
                         "{name} = CASE WHEN stored.content_digest = excluded.content_digest \
                      THEN stored.{name} ELSE excluded.{name} END"
@@ -196,7 +192,7 @@ FROM compared",
     fn version(&self, row: &str) -> String {
         let rank = self.rank.map(|place| {
             let Column { name, sql_type, .. } = &self.columns[place];
-            let zero = if *sql_type == "integer" { "0" } else { "timestamptz 'epoch'" };
+            let zero = if *sql_type == SqlType::Integer { "0" } else { "timestamptz 'epoch'" };
             format!("coalesce({row}.{name}, {zero}), ")
         });
         let rank = rank.unwrap_or_default();

@@ -1,7 +1,8 @@
-//! A column's value, and its form in PostgreSQL's binary COPY.
+//! A column's value, and its binary form.
 //!
-//! Source of the forms: PostgreSQL's manual on COPY's binary format, and the `_send` functions of its types.
+//! Source of the forms: the `_recv` functions of PostgreSQL's types.
 
+use super::sql_type::SqlType;
 use std::borrow::Cow;
 
 /// A value that fits its column.
@@ -34,10 +35,6 @@ pub enum Value<'a> {
 /// Microseconds from PostgreSQL's epoch, 2000-01-01, back to Unix's.
 const POSTGRESQL_EPOCH: i64 = 946_684_800_000_000;
 
-/// The object identifiers of element types, which an array's binary form names.
-const INTEGER_OID: u32 = 23;
-const FLOAT_OID: u32 = 701;
-
 /// The version of jsonb's binary form, which stands before its text.
 const JSONB_VERSION: u8 = 1;
 
@@ -63,10 +60,10 @@ impl Value<'_> {
                 row.extend_from_slice(json.as_bytes());
             }
             Self::Integers(values) => {
-                encode_array(row, INTEGER_OID, values.iter().map(|value| value.to_be_bytes()));
+                encode_array(row, SqlType::Integer, values.iter().map(|value| value.to_be_bytes()));
             }
             Self::Floats(values) => {
-                encode_array(row, FLOAT_OID, values.iter().map(|value| value.to_be_bytes()));
+                encode_array(row, SqlType::Float, values.iter().map(|value| value.to_be_bytes()));
             }
         }
     }
@@ -92,7 +89,7 @@ fn encode_length(row: &mut Vec<u8>, length: usize) {
 /// An array of one dimension: dimensions, flag for nulls, element type, length, lower bound, elements.
 fn encode_array<const N: usize>(
     row: &mut Vec<u8>,
-    element_oid: u32,
+    element: SqlType,
     elements: impl ExactSizeIterator<Item = [u8; N]>,
 ) {
     let count = elements.len();
@@ -101,7 +98,7 @@ fn encode_array<const N: usize>(
     encode_length(row, 12 + bounds + count * (4 + N));
     row.extend_from_slice(&dimensions.to_be_bytes());
     row.extend_from_slice(&0i32.to_be_bytes());
-    row.extend_from_slice(&element_oid.to_be_bytes());
+    row.extend_from_slice(&element.oid().to_be_bytes());
     if count > 0 {
         encode_length(row, count);
         row.extend_from_slice(&1i32.to_be_bytes());
