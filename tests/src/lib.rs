@@ -2,7 +2,11 @@
 //! `cargo xtask test`, and a database and a virtual host of its own for each test.
 
 pub mod broker;
+pub mod garmin;
+pub mod json;
 pub mod programs;
+pub mod property;
+pub mod rebuild;
 pub mod site;
 pub mod wait;
 

@@ -53,7 +53,7 @@ impl RunningReceiver {
     /// # Errors
     /// No answer came.
     pub async fn post(&self, path: &str, body: impl Into<reqwest::Body>) -> Result<Response> {
-        let request = Client::new().post(format!("{}{path}", self.url)).body(body);
+        let request = self.program.client.post(format!("{}{path}", self.url)).body(body);
         Ok(request.header("content-type", "application/json;charset=UTF-8").send().await?)
     }
 
@@ -158,6 +158,8 @@ impl Deref for RunningWorker {
 /// What receivers and workers have in common: an admin listener, and an end.
 pub struct Program {
     admin: SocketAddr,
+    // One for all requests, as making one reads the machine's certificates.
+    client: Client,
     stop: CancellationToken,
     task: JoinHandle<Result<(), String>>,
 }
@@ -168,11 +170,11 @@ impl Program {
         F: Future<Output = Result<(), String>> + Send + 'static,
     {
         let stop = CancellationToken::new();
-        Self { admin, task: tokio::spawn(run(stop.clone())), stop }
+        Self { admin, client: Client::new(), task: tokio::spawn(run(stop.clone())), stop }
     }
 
     async fn get(&self, path: &str) -> Result<Response> {
-        Ok(reqwest::get(format!("http://{}{path}", self.admin)).await?)
+        Ok(self.client.get(format!("http://{}{path}", self.admin)).send().await?)
     }
 
     /// Waits until it is ready.

@@ -2,7 +2,12 @@
 
 use crate::Result;
 use crate::broker::Broker;
-use crate::programs::{RunningReceiver, RunningWorker};
+use crate::json::Json;
+use crate::programs::{RunningReceiver, RunningWorker, SECRETS_KEYS};
+use apollo_shared::secrets::{Keyring, SecretsConfig};
+use apollo_worker::message::Message;
+use apollo_worker::store::archive::Sealed;
+use apollo_worker::summaries::Registry;
 use serde_json::Value;
 use sqlx::postgres::PgPoolOptions;
 use sqlx::{AssertSqlSafe, PgPool, Row as _};
@@ -11,8 +16,9 @@ use uuid::Uuid;
 use xtask::stack::{PostgresAddress, RabbitMqAddress, of_tests};
 
 /// The tables of summaries.
-pub const TABLES: [&str; 5] =
-    ["daily_summary", "epoch_summary", "sleep_summary", "stress_summary", "user_metrics"];
+pub fn tables() -> impl Iterator<Item = &'static str> {
+    Registry::new().tables().iter().map(|table| table.summary_type.table).collect::<Vec<_>>().into_iter()
+}
 
 /// A database and a virtual host, removed again when the test is over.
 pub struct Site {
@@ -110,11 +116,60 @@ impl Site {
     /// # Errors
     /// The database refuses.
     pub async fn rows(&self) -> Result<BTreeMap<&'static str, Vec<Value>>> {
+        self.rows_of_users_like("").await
+    }
+
+    /// The rows of users whose ids start with `prefix`, of every table of summaries, in the order of the keys.
+    ///
+    /// # Errors
+    /// The database refuses.
+    pub async fn rows_of_users_like(&self, prefix: &str) -> Result<BTreeMap<&'static str, Vec<Value>>> {
         let mut rows = BTreeMap::new();
-        for table in TABLES {
-            rows.insert(table, self.rows_of(table).await?);
+        for table in tables() {
+            let sql = format!(
+                "SELECT to_jsonb(t) FROM garmin_wellness.{table} AS t WHERE starts_with(user_id, $1)
+                 ORDER BY to_jsonb(t)::text"
+            );
+            let of_table = sqlx::query_scalar(AssertSqlSafe(sql)).bind(prefix).fetch_all(&self.pool).await?;
+            rows.insert(table, of_table);
         }
         Ok(rows)
+    }
+
+    /// Every row of one table of summaries, with numbers as PostgreSQL writes them.
+    ///
+    /// # Errors
+    /// The database refuses.
+    pub async fn exact_rows_of(&self, table: &str) -> Result<Vec<Json>> {
+        let sql = format!("SELECT to_jsonb(t)::text FROM garmin_wellness.{table} AS t");
+        let rows: Vec<String> = sqlx::query_scalar(AssertSqlSafe(sql)).fetch_all(&self.pool).await?;
+        rows.iter().map(|row| Json::parse(row)).collect()
+    }
+
+    /// The rows of these users, of every table of summaries, with numbers as PostgreSQL writes them.
+    ///
+    /// # Errors
+    /// The database refuses.
+    pub async fn exact_rows_of_users(&self, user_ids: &[String]) -> Result<Vec<Json>> {
+        let selects = tables().map(|table| {
+            format!("SELECT to_jsonb(t)::text FROM garmin_wellness.{table} AS t WHERE user_id = ANY($1)")
+        });
+        let sql = selects.collect::<Vec<_>>().join(" UNION ALL ");
+        let rows: Vec<String> =
+            sqlx::query_scalar(AssertSqlSafe(sql)).bind(user_ids).fetch_all(&self.pool).await?;
+        rows.iter().map(|row| Json::parse(row)).collect()
+    }
+
+    /// The newest of the notifications that are kept as received, opened.
+    ///
+    /// # Errors
+    /// The database refuses, or it cannot be opened.
+    pub async fn newest_notification(&self) -> Result<Option<Message>> {
+        let keyring = Keyring::new(&SecretsConfig { keys: SECRETS_KEYS.into() })?;
+        let newest = "SELECT message_id, received_at, endpoint, body FROM garmin_raw.notification
+                      ORDER BY received_at DESC, message_id DESC LIMIT 1";
+        let sealed: Option<Sealed> = sqlx::query_as(newest).fetch_optional(&self.pool).await?;
+        Ok(sealed.map(|sealed| sealed.open(&keyring)).transpose()?)
     }
 
     /// Every row of one table of summaries, in the order of the keys.

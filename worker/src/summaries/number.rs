@@ -3,36 +3,47 @@
 //! Garmin sends whole numbers as `144.0` and moments with fractions, so an integer is told by its value and
 //! not by its spelling (design.md section 5, *Fits*).
 
-/// The JSON value `text` times ten to the power of `scale`, if it is a number and that is whole and fits.
-fn scaled(text: &str, scale: i64) -> Option<i64> {
-    let (negative, unsigned) = match text.strip_prefix('-') {
-        Some(rest) => (true, rest),
-        None => (false, text),
-    };
-    let (mantissa, exponent) = match unsigned.split_once(['e', 'E']) {
-        Some((mantissa, exponent)) => (mantissa, exponent.parse::<i64>().ok()?),
-        None => (unsigned, 0),
-    };
-    let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
-    let fraction = fraction.trim_end_matches('0');
-    let mut value: i64 = 0;
-    for digit in whole.bytes().chain(fraction.bytes()) {
-        let digit = char::from(digit).to_digit(10)?;
-        value = value.checked_mul(10)?.checked_add(digit.into())?;
-    }
-    let mut power = exponent.checked_add(scale)?.checked_sub(i64::try_from(fraction.len()).ok()?)?;
-    while power != 0 && value != 0 {
-        if power > 0 {
-            value = value.checked_mul(10)?;
-            power -= 1;
-        } else if value % 10 == 0 {
-            value /= 10;
-            power += 1;
-        } else {
+/// A number as its significant digits times a power of ten: one form for all spellings. Its sign stands apart.
+#[derive(Debug, PartialEq, Eq)]
+struct Decimal {
+    /// ASCII, the first and the last not zero; none for zero.
+    digits: Vec<u8>,
+    power: i64,
+}
+
+impl Decimal {
+    /// Nothing if `unsigned` is no number.
+    fn of(unsigned: &str) -> Option<Self> {
+        let (mantissa, exponent) = unsigned.split_once(['e', 'E']).unwrap_or((unsigned, "0"));
+        let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
+        let all = || whole.bytes().chain(fraction.bytes());
+        if !all().all(|digit| digit.is_ascii_digit()) {
             return None;
         }
+        let mut digits: Vec<u8> = all().skip_while(|digit| *digit == b'0').collect();
+        let significant = digits.iter().rposition(|digit| *digit != b'0').map_or(0, |last| last + 1);
+        let zeros = digits.len() - significant;
+        digits.truncate(significant);
+        if digits.is_empty() {
+            return Some(Self { digits, power: 0 });
+        }
+        // An exponent beyond 64 bits is that of no number that fits anything.
+        let exponent: i64 = exponent.parse().ok()?;
+        let power = exponent.checked_add(zeros as i64)?.checked_sub(fraction.len() as i64)?;
+        Some(Self { digits, power })
     }
-    Some(if negative { -value } else { value })
+}
+
+/// The JSON value `text` times ten to the power of `scale`, if it is a number and that is whole and fits.
+fn scaled(text: &str, scale: i64) -> Option<i64> {
+    let (sign, unsigned) = text.strip_prefix('-').map_or((1, text), |rest| (-1, rest));
+    let Decimal { digits, power } = Decimal::of(unsigned)?;
+    if digits.is_empty() {
+        return Some(0);
+    }
+    let digits: i64 = std::str::from_utf8(&digits).ok()?.parse().ok()?;
+    let power = u32::try_from(power.checked_add(scale)?).ok()?;
+    10i64.checked_pow(power)?.checked_mul(digits)?.checked_mul(sign)
 }
 
 /// A whole number, however it is written: `144`, `144.0`, `1.44e2`.
@@ -55,39 +66,32 @@ pub(super) fn float(text: &str) -> Option<f64> {
 const DIGITS_ALWAYS_KEPT: usize = 15;
 const POWERS_ALWAYS_KEPT: std::ops::RangeInclusive<i64> = -250..=250;
 
-/// Whether `value`, written out again, is the number that `text` is. It is but for numbers of more than 15
-/// digits, or hardly above zero.
+/// The least number from which on not every whole number is a `double precision`.
+const WHOLE_NUMBERS_END: f64 = 9_007_199_254_740_992.0;
+
+/// Whether `value`, written out again by PostgreSQL, is the number that `text` is. It is but for numbers of more
+/// than 15 digits, huge, or hardly above zero.
+///
+/// PostgreSQL writes the shortest number that is read as the same value, as Rust does; but among huge ones it
+/// chooses another of them, and so it does where the value lies in the middle between two that are equally
+/// short. There the answer is no, for an exact copy more does no harm.
 pub(super) fn is_exact(text: &str, value: f64) -> bool {
     if text.len() <= DIGITS_ALWAYS_KEPT && !text.contains(['e', 'E']) {
         return true;
     }
-    let sent = Decimal::of(text);
-    let surely = sent.digits.len() <= DIGITS_ALWAYS_KEPT && POWERS_ALWAYS_KEPT.contains(&sent.power);
-    surely || sent == Decimal::of(&format!("{value:e}"))
-}
-
-/// A number as its significant digits times a power of ten: one form for all spellings.
-#[derive(Debug, PartialEq, Eq)]
-struct Decimal {
-    digits: Vec<u8>,
-    power: i64,
-}
-
-impl Decimal {
-    /// The sign is left out, as a number and its rounding have the same.
-    fn of(text: &str) -> Self {
-        let unsigned = text.trim_start_matches('-');
-        let (mantissa, exponent) = unsigned.split_once(['e', 'E']).unwrap_or((unsigned, "0"));
-        let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
-        let mut digits: Vec<u8> =
-            whole.bytes().chain(fraction.bytes()).skip_while(|digit| *digit == b'0').collect();
-        let mut power = exponent.parse::<i64>().unwrap_or(i64::MAX).saturating_sub(fraction.len() as i64);
-        while digits.last() == Some(&b'0') {
-            digits.pop();
-            power = power.saturating_add(1);
-        }
-        Self { power: if digits.is_empty() { 0 } else { power }, digits }
+    let Some(sent) = Decimal::of(text.trim_start_matches('-')) else { return false };
+    let written = |text: String| Decimal::of(&text).is_some_and(|written| written == sent);
+    if value.abs() >= WHOLE_NUMBERS_END {
+        return written(format!("{:.0}", value.abs()));
     }
+    let surely = sent.digits.len() <= DIGITS_ALWAYS_KEPT && POWERS_ALWAYS_KEPT.contains(&sent.power);
+    surely || written(format!("{:e}", value.abs())) && !is_tie(value, sent.digits.len())
+}
+
+/// Whether `value` lies in the middle between two numbers of so many digits.
+fn is_tie(value: f64, digits: usize) -> bool {
+    let expanded: String = format!("{:.30e}", value.abs()).chars().filter(char::is_ascii_digit).collect();
+    expanded.get(digits..31).is_some_and(|rest| rest.trim_end_matches('0') == "5")
 }
 
 #[cfg(test)]
@@ -111,6 +115,11 @@ mod tests {
             ("9223372036854775808", None),
             ("1e30", None),
             ("1e99999999999999999999", None),
+            ("0e99999999999999999999", Some(0)),
+            ("11601116961891299800e-2", Some(116_011_169_618_912_998)),
+            ("-9223372036854775808", Some(i64::MIN)),
+            ("\"12\"", None),
+            ("null", None),
         ] {
             assert_eq!(integer(text), value, "{text}");
         }
