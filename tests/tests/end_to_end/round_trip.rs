@@ -169,7 +169,7 @@ impl Way {
 #[tokio::test(flavor = "multi_thread")]
 async fn every_entry_of_every_type_is_told_again_from_its_row() -> Result<()> {
     let way = Way::new().await?;
-    holds(32, &body(Fitness::Storable), async |body| {
+    holds(64, &body(Fitness::Storable), async |body| {
         let (text, sent) = way.send(&body).await?;
         let rows = way.rows(&sent).await?;
         for sent in &sent {
