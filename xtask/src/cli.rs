@@ -59,7 +59,7 @@ enum Command {
 /// The size of a demonstration.
 #[derive(Debug, Args)]
 pub(crate) struct Demo {
-    /// Simulated participants; a thousand send about 150,000 summaries a day
+    /// Simulated participants; a thousand send about 220,000 summaries a day
     #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) users: u32,
     /// Days that each of them sends

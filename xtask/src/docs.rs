@@ -40,7 +40,7 @@ pub(crate) fn write() -> Result<()> {
     Ok(())
 }
 
-/// Fails if docs/data.md is not what [`write`] would write; `apollo-worker` has been built.
+/// Fails if docs/data.md is not what [`write()`] would write; `apollo-worker` has been built.
 pub(crate) fn check(postgres: &PostgresAddress) -> Result<()> {
     let found = fs::read_to_string(file()).unwrap_or_default();
     ensure!(found == page(postgres)?, "docs/data.md is out of date: run `cargo xtask docs` and commit it");
