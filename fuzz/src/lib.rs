@@ -70,8 +70,8 @@ fn items(part: &str) -> Vec<(String, String)> {
     serde_json::from_str::<Members<'_>>(part).map(|members| members.items()).unwrap_or_default()
 }
 
-/// A body's members, repeated ones too.
-struct Members<'a>(Vec<(String, &'a RawValue)>);
+/// A body's members, repeated ones too, with their keys as written.
+struct Members<'a>(Vec<(&'a RawValue, &'a RawValue)>);
 
 impl Members<'_> {
     /// Entries by their key; a member that is no list, or an empty one, as it is.
@@ -81,7 +81,7 @@ impl Members<'_> {
                 Ok(entries) if !entries.is_empty() => entries,
                 _ => vec![value],
             };
-            entries.into_iter().map(move |entry| (key.clone(), entry.get().to_owned()))
+            entries.into_iter().map(move |entry| (key.get().to_owned(), entry.get().to_owned()))
         });
         items.collect()
     }

@@ -68,7 +68,7 @@ impl Message {
 /// A part of a notification's body.
 #[derive(Debug, Clone, Copy)]
 pub struct Part<'a> {
-    /// The top-level key it stands under.
+    /// The top-level key it stands under, as written, quotes included: it may be one that cannot be decoded.
     pub key: &'a str,
     /// An entry of the key's list, or the key's whole value.
     pub value: PartValue<'a>,
@@ -88,7 +88,7 @@ pub enum PartValue<'a> {
 impl Part<'_> {
     /// `{"<key>": [entry]}`, or `{"<key>": value}`.
     fn to_body(self) -> Vec<u8> {
-        let key = serde_json::Value::from(self.key);
+        let key = self.key;
         match self.value {
             PartValue::Entry(entry) => format!("{{{key}: [{}]}}", entry.get()),
             PartValue::Whole(value) => format!("{{{key}: {}}}", value.get()),

@@ -86,7 +86,7 @@ impl Store<'_> {
     /// Writes `batch` in one transaction. Returns what became of the rows of each table.
     ///
     /// # Errors
-    /// Nothing has been written then; see [`StoreError`].
+    /// Nothing has been written then but the users' records; see [`StoreError`].
     pub async fn write(&self, batch: &Batch<'_>) -> Result<Vec<Outcomes>, StoreError> {
         self.raw.ensure_partitions(self.pool, raw::days(batch.raw)).await?;
         let mut connection = self.pool.acquire().await?;

@@ -267,8 +267,8 @@ fn parse<'a, T: Deserialize<'a>>(raw: &'a RawValue) -> Option<T> {
     serde_json::from_str(raw.get()).ok()
 }
 
-/// A JSON string's text.
-fn string(raw: &RawValue) -> Option<Cow<'_, str>> {
+/// A JSON string's text; nothing for half of a surrogate pair, which is none.
+pub(super) fn string(raw: &RawValue) -> Option<Cow<'_, str>> {
     let inner = raw.get().strip_prefix('"')?.strip_suffix('"')?;
     if inner.contains('\\') { parse::<String>(raw).map(Cow::Owned) } else { Some(Cow::Borrowed(inner)) }
 }

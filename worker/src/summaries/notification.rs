@@ -11,7 +11,6 @@ use apollo_shared::endpoint::Endpoint;
 use apollo_shared::topology::Lane;
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
-use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -71,7 +70,7 @@ pub fn dead_entry(message: &Message, index: u32, reason: Reason, error: &str) ->
     });
     let (key, entry) =
         entries.into_iter().nth(index.checked_sub(message.envelope.first_entry_index)? as usize)?;
-    let part = Part { key, value: PartValue::Entry(entry), entry_index: index };
+    let part = Part { key: key.get(), value: PartValue::Entry(entry), entry_index: index };
     Some(message.dead_part(&part, reason, error))
 }
 
@@ -85,14 +84,15 @@ struct Reader<'a> {
 }
 
 impl Reader<'_> {
-    fn read_member(&mut self, key: &str, value: &RawValue) {
-        let whole = Part { key, value: PartValue::Whole(value), entry_index: self.next_index };
+    fn read_member(&mut self, key: &RawValue, value: &RawValue) {
+        let whole = Part { key: key.get(), value: PartValue::Whole(value), entry_index: self.next_index };
         let entries = entries(value);
         self.next_index += entries.as_ref().map_or(0, |entries| entries.len() as u32);
-        match (Endpoint::of_key(key), entries) {
+        let endpoint = entry::string(key).and_then(|key| Endpoint::of_key(&key));
+        match (endpoint, entries) {
             (None, entries) => self.keep_raw(UNKNOWN, &whole, entries.map_or(1, |entries| entries.len())),
             (Some(endpoint), None) => {
-                let error = format!("the value of {key} is not a list");
+                let error = format!("the value of {} is not a list", endpoint.key);
                 self.reject(endpoint.key, &whole, Reason::NotAList, &error);
             }
             (Some(endpoint), Some(_)) if endpoint.lane == Lane::Account => {
@@ -100,7 +100,7 @@ impl Reader<'_> {
             }
             (Some(endpoint), Some(entries)) => {
                 for (entry_index, entry) in (whole.entry_index..).zip(entries) {
-                    let part = Part { key, value: PartValue::Entry(entry), entry_index };
+                    let part = Part { key: key.get(), value: PartValue::Entry(entry), entry_index };
                     self.read_entry(endpoint, &part, entry);
                 }
             }
@@ -201,8 +201,8 @@ fn entries(value: &RawValue) -> Option<Vec<&RawValue>> {
     serde_json::from_str(value.get()).ok()
 }
 
-/// A body's top level. A repeated key counts each time, as nothing may be lost.
-struct Body<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
+/// A body's top level: keys as written, and values. A repeated key counts each time, as nothing may be lost.
+struct Body<'a>(Vec<(&'a RawValue, &'a RawValue)>);
 
 impl<'de> Deserialize<'de> for Body<'de> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -216,8 +216,8 @@ impl<'de> Deserialize<'de> for Body<'de> {
 
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
                 let mut members = Vec::new();
-                while let Some((entry::Name(key), value)) = map.next_entry()? {
-                    members.push((key, value));
+                while let Some(member) = map.next_entry()? {
+                    members.push(member);
                 }
                 Ok(Body(members))
             }
@@ -342,6 +342,17 @@ mod tests {
         let daily = |start: u32| format!(r#"[{{"userId": "u", "startTimeInSeconds": {start}}}]"#);
         let found = read_body(&format!(r#"{{"dailies": {}, "dailies": {}}}"#, daily(1), daily(2)), true);
         assert_eq!(found.rows.len(), 2);
+    }
+
+    #[test]
+    fn a_key_that_is_no_text_harms_only_itself() {
+        let daily = r#"{"userId": "u", "startTimeInSeconds": 1}"#;
+        let body = format!(r#"{{"\ud800": [1], "dailies": [{daily}], "d\u0061ilies": [{daily}, 5]}}"#);
+        let found = read_body(&body, true);
+        assert_eq!((found.rows.len(), found.kept_raw[UNKNOWN]), (2, 1));
+        assert_eq!(found.outgoing[0].body, br#"{"d\u0061ilies": [5]}"#);
+        let letters: Vec<_> = read_body(&body, false).outgoing.into_iter().map(|it| it.body).collect();
+        assert_eq!(letters[0], br#"{"\ud800": [1]}"#);
     }
 
     #[test]
