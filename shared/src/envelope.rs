@@ -32,6 +32,8 @@ pub struct Envelope {
     /// single entry taken out of its notification (a dead letter, a ping), which keeps its place among its
     /// former neighbours when it comes back.
     pub first_entry_index: u32,
+    /// How often it has been put off, header `attempt`.
+    pub attempt: u32,
     /// W3C trace context, header `traceparent`.
     pub traceparent: String,
 }
@@ -49,6 +51,7 @@ pub enum EnvelopeError {
 
 const RECEIVED_AT: &str = "received_at";
 const ENTRY_INDEX: &str = "entry_index";
+const ATTEMPT: &str = "attempt";
 const TRACEPARENT: &str = "traceparent";
 const PERSISTENT: u8 = 2;
 
@@ -62,6 +65,7 @@ impl Envelope {
             endpoint: endpoint.to_owned(),
             received_at,
             first_entry_index: 0,
+            attempt: 0,
             traceparent: traceparent.map_or_else(|| untraced(message_id), str::to_owned),
         }
     }
@@ -73,6 +77,9 @@ impl Envelope {
         headers.insert(TRACEPARENT.into(), AMQPValue::LongString(self.traceparent.as_str().into()));
         if self.first_entry_index > 0 {
             headers.insert(ENTRY_INDEX.into(), AMQPValue::LongLongInt(self.first_entry_index.into()));
+        }
+        if self.attempt > 0 {
+            headers.insert(ATTEMPT.into(), AMQPValue::LongLongInt(self.attempt.into()));
         }
         BasicProperties::default()
             .with_message_id(self.message_id.to_string().into())
@@ -101,9 +108,8 @@ impl Envelope {
             message_id,
             endpoint: properties.kind().as_ref().map(|kind| kind.as_str().to_owned()).unwrap_or_default(),
             received_at,
-            first_entry_index: integer_header(properties, ENTRY_INDEX)
-                .and_then(|index| u32::try_from(index).ok())
-                .unwrap_or(0),
+            first_entry_index: count_header(properties, ENTRY_INDEX),
+            attempt: count_header(properties, ATTEMPT),
             traceparent: text_header(properties, TRACEPARENT).unwrap_or_else(|| untraced(message_id)),
         })
     }
@@ -113,6 +119,10 @@ impl Envelope {
 #[must_use]
 pub fn short_string(text: &str) -> ShortString {
     text[..text.floor_char_boundary(255)].into()
+}
+
+fn count_header(properties: &BasicProperties, name: &str) -> u32 {
+    integer_header(properties, name).and_then(|count| u32::try_from(count).ok()).unwrap_or(0)
 }
 
 /// An integer header, whatever width it was encoded in.
@@ -156,6 +166,7 @@ mod tests {
     fn properties_are_read_back_as_written() {
         let mut envelope = Envelope::of_arrival("dailies", Microseconds(1_794_265_200_123_456), None);
         envelope.first_entry_index = 7;
+        envelope.attempt = 3;
         let properties = envelope.to_properties("apollo-receiver", FieldTable::default());
         assert_eq!(Envelope::from_properties(&properties), Ok(envelope));
         assert_eq!(properties.delivery_mode(), &Some(2));

@@ -5,8 +5,11 @@
 pub mod admin;
 pub mod broker;
 pub mod config;
+pub mod consent;
 pub mod endpoint;
 pub mod envelope;
+pub mod garmin;
+pub mod oauth1;
 pub mod publish;
 pub mod retry;
 pub mod secrets;

@@ -49,3 +49,22 @@ pub async fn publish(
         Confirmation::NotRequested => Err(PublishError::NotConfirming),
     }
 }
+
+/// Publishes to whoever listens, and waits until the broker has it; nobody may be listening.
+///
+/// # Errors
+/// See [`PublishError`].
+pub async fn announce(
+    channel: &Channel,
+    exchange: &str,
+    properties: BasicProperties,
+    body: &[u8],
+) -> Result<(), PublishError> {
+    let options = BasicPublishOptions::default();
+    let confirm = channel.basic_publish(exchange.into(), "".into(), options, body, properties).await?;
+    match confirm.await? {
+        Confirmation::Ack(_) => Ok(()),
+        Confirmation::Nack(_) => Err(PublishError::Refused),
+        Confirmation::NotRequested => Err(PublishError::NotConfirming),
+    }
+}

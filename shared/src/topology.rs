@@ -10,6 +10,12 @@ pub const EXCHANGE: &str = "apollo";
 /// The topic exchange, and the queue behind it, of what could not be handled.
 pub const DEAD: &str = "apollo.dead";
 
+/// The fanout exchange over which the outcome of a consent goes to every receiver.
+pub const OUTCOMES: &str = "apollo.outcomes";
+
+/// The seconds after which a message may come back to its lane: it waits in a queue of its own for each.
+pub const RETRY_SECONDS: [u32; 6] = [1, 5, 15, 60, 300, 1800];
+
 /// Deliveries that a message may outlive before the broker moves it to [`DEAD`]: it took its worker down
 /// with it each time. RabbitMQ counts the redeliveries, so a message is handed out once more than this.
 const DELIVERY_LIMIT: i32 = 20;
@@ -71,11 +77,39 @@ pub async fn declare(channel: &Channel) -> lapin::Result<()> {
     }
     declare_queue(channel, DEAD, quorum_arguments()).await?;
     bind(channel, DEAD, DEAD, "#").await?;
+    let durable = ExchangeDeclareOptions { durable: true, ..Default::default() };
+    channel.exchange_declare(OUTCOMES.into(), ExchangeKind::Fanout, durable, FieldTable::default()).await?;
+    for seconds in RETRY_SECONDS {
+        declare_retry(channel, seconds).await?;
+    }
     for lane in Lane::ALL {
         declare_queue(channel, lane.queue(), lane_arguments()).await?;
         bind(channel, lane.queue(), EXCHANGE, lane.binding()).await?;
     }
     Ok(())
+}
+
+/// The exchange, and the queue behind it, of what is to come back after `seconds`, one of [`RETRY_SECONDS`].
+#[must_use]
+pub fn retry(seconds: u32) -> String {
+    format!("apollo.retry.{seconds}")
+}
+
+/// A message is published to the exchange under its own routing key, and keeps it when the broker moves it on: so one
+/// queue serves all lanes.
+async fn declare_retry(channel: &Channel, seconds: u32) -> lapin::Result<()> {
+    let name = retry(seconds);
+    let durable = ExchangeDeclareOptions { durable: true, ..Default::default() };
+    channel
+        .exchange_declare(name.as_str().into(), ExchangeKind::Topic, durable, FieldTable::default())
+        .await?;
+    let mut arguments = quorum_arguments();
+    arguments.insert("x-message-ttl".into(), AMQPValue::LongLongInt(i64::from(seconds) * 1000));
+    arguments.insert("x-dead-letter-exchange".into(), text(EXCHANGE));
+    arguments.insert("x-dead-letter-strategy".into(), text("at-least-once"));
+    arguments.insert("x-overflow".into(), text("reject-publish"));
+    declare_queue(channel, &name, arguments).await?;
+    bind(channel, &name, &name, "#").await
 }
 
 async fn declare_queue(channel: &Channel, name: &str, arguments: FieldTable) -> lapin::Result<()> {
