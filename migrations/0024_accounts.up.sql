@@ -22,6 +22,7 @@ CREATE TABLE garmin_oauth.request_token (
     redirect_uri  text NOT NULL,
     started_at    timestamptz NOT NULL,
     status        text NOT NULL DEFAULT 'pending',
+    claimed_until timestamptz,
     key_id        text,
     sealed        bytea
 );
@@ -29,6 +30,8 @@ COMMENT ON TABLE garmin_oauth.request_token IS
     'Consents that have begun: OAuth 1.0a request tokens, OAuth 2.0 code verifiers. Deleted a day later.';
 COMMENT ON COLUMN garmin_oauth.request_token.status IS
     'pending, exchanged (tokens are here, their user is not known yet), linked, subject_taken, account_taken, declined, failed';
+COMMENT ON COLUMN garmin_oauth.request_token.claimed_until IS
+    'Until then a worker is busy with the exchange, which must not be tried twice.';
 COMMENT ON COLUMN garmin_oauth.request_token.sealed IS
     'What the next step needs, sealed with the key key_id: first the verifier or request token, then the tokens; null at the end.';
 CREATE INDEX request_token_started ON garmin_oauth.request_token (started_at);
@@ -57,7 +60,7 @@ COMMENT ON COLUMN garmin_oauth.access_token.sealed IS
 COMMENT ON COLUMN garmin_oauth.access_token.expires_at IS 'OAuth 2.0: when the access token ends.';
 COMMENT ON COLUMN garmin_oauth.access_token.refresh_expires_at IS 'OAuth 2.0: when the refresh token ends.';
 COMMENT ON COLUMN garmin_oauth.access_token.refresh_after IS
-    'OAuth 2.0: when a worker refreshes it next; later than due after a refresh that failed.';
+    'OAuth 2.0: when a worker may refresh it; moved ahead by the one that does, so that no other does too.';
 COMMENT ON COLUMN garmin_oauth.access_token.refused_at IS 'When Garmin said that it has ended; it is not used any more.';
 COMMENT ON COLUMN garmin_oauth.access_token.exchanged_at IS
     'OAuth 1.0a: when it was exchanged for an OAuth 2.0 token; it works beside that until 31 December 2026.';

@@ -90,6 +90,12 @@ impl Keyring {
         if keys.is_empty() { Err(KeyError::None) } else { Ok(Self { keys }) }
     }
 
+    /// The id of the key that seals.
+    #[must_use]
+    pub fn first_id(&self) -> &str {
+        &self.keys[0].id
+    }
+
     /// A fresh entry for `SECRETS__KEYS`.
     #[must_use]
     pub fn generate(id: &str) -> String {

@@ -2,12 +2,15 @@
 //!
 //! A batch is one transaction: the notifications as received, and each type's rows, which one statement merges.
 
+pub mod accounts;
 pub mod archive;
 mod comments;
+pub mod consents;
 pub mod error;
 pub mod raw;
 pub mod schema;
 mod staging;
+pub mod tokens;
 
 use crate::summaries::Registry;
 use crate::summaries::batch::{Outcomes, Row, reduce};
