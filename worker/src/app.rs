@@ -1,14 +1,18 @@
 //! The worker as an object: built from its settings, then run until it is told to stop.
 
+use crate::account::AccountHandler;
+use crate::account::tokens::Tokens;
 use crate::config::{ServedLane, WorkerConfig};
-use crate::lane::LaneRunner;
+use crate::garmin::GarminClient;
+use crate::lane::{Handler, LaneRunner};
 use crate::metrics::Metrics;
 use crate::store::raw::RawStore;
-use crate::store::{self, DatabaseUrlError};
+use crate::store::{self, DatabaseUrlError, consents};
 use crate::summaries::Registry;
 use crate::summaries::handler::{RawNotifications, SummariesHandler};
 use apollo_shared::admin::{self, Readiness};
 use apollo_shared::broker::{Broker, BrokerConfigError};
+use apollo_shared::garmin::GarminConfigError;
 use apollo_shared::secrets::{KeyError, Keyring};
 use apollo_shared::telemetry::with_causes;
 use sqlx::PgPool;
@@ -39,6 +43,9 @@ pub enum BuildError {
     /// A wrong setting.
     #[error(transparent)]
     Keys(#[from] KeyError),
+    /// A wrong setting.
+    #[error(transparent)]
+    Garmin(#[from] GarminConfigError),
     /// The admin listener's address is taken.
     #[error("WORKER__ADMIN_LISTEN: cannot listen on {address}")]
     Listen {
@@ -56,7 +63,7 @@ impl BuildError {
     /// Whether the settings are to blame, rather than the machine.
     #[must_use]
     pub fn is_usage(&self) -> bool {
-        matches!(self, Self::Database(_) | Self::Broker(_) | Self::Keys(_))
+        matches!(self, Self::Database(_) | Self::Broker(_) | Self::Keys(_) | Self::Garmin(_))
     }
 }
 
@@ -68,6 +75,7 @@ pub struct Worker {
     pool: PgPool,
     broker: Broker,
     keyring: Arc<Keyring>,
+    garmin: Option<Arc<GarminClient>>,
     metrics: Arc<Metrics>,
     readiness: Readiness,
 }
@@ -91,9 +99,10 @@ impl Worker {
         };
         let (listener, address) = listening.await.map_err(|source| BuildError::Listen { address, source })?;
         let metrics = Arc::new(Metrics::new()?);
+        let garmin = GarminClient::new(&config.garmin, Arc::clone(&metrics))?.map(Arc::new);
         let readiness = Readiness::default();
         readiness.not_ready("worker", "starting");
-        Ok(Self { config, listener, address, pool, broker, keyring, metrics, readiness })
+        Ok(Self { config, listener, address, pool, broker, keyring, garmin, metrics, readiness })
     }
 
     /// Where metrics and health are served.
@@ -109,8 +118,14 @@ impl Worker {
     pub async fn run(self, stop: CancellationToken) -> io::Result<()> {
         let raw = Arc::new(RawStore::default());
         let mut lanes = JoinSet::new();
-        if self.config.lanes.lanes.contains(&ServedLane::Summaries) {
-            lanes.spawn(self.summaries_lane(&raw).run(stop.clone()));
+        let serves = |lane| self.config.lanes.lanes.contains(&lane);
+        if serves(ServedLane::Summaries) {
+            lanes.spawn(self.lane(self.summaries(&raw)).run(stop.clone()));
+        }
+        if serves(ServedLane::Account) {
+            let accounts = self.accounts();
+            lanes.spawn(keep_tokens_fresh(Arc::clone(&accounts.tokens), stop.clone()));
+            lanes.spawn(self.lane(accounts).run(stop.clone()));
         }
         self.readiness.ready("worker");
         tracing::info!("worker {} started, admin listener on {}", env!("CARGO_PKG_VERSION"), self.address);
@@ -147,8 +162,8 @@ impl Worker {
         Ok(())
     }
 
-    fn summaries_lane(&self, raw: &Arc<RawStore>) -> LaneRunner<SummariesHandler> {
-        let handler = SummariesHandler {
+    fn summaries(&self, raw: &Arc<RawStore>) -> SummariesHandler {
+        SummariesHandler {
             registry: Arc::new(Registry::new()),
             keyring: Arc::clone(&self.keyring),
             pool: self.pool.clone(),
@@ -159,7 +174,28 @@ impl Worker {
             },
             metrics: Arc::clone(&self.metrics),
             readiness: self.readiness.clone(),
+        }
+    }
+
+    fn accounts(&self) -> AccountHandler {
+        let tokens = Tokens {
+            pool: self.pool.clone(),
+            keyring: Arc::clone(&self.keyring),
+            garmin: self.garmin.clone(),
+            metrics: Arc::clone(&self.metrics),
         };
+        AccountHandler {
+            pool: self.pool.clone(),
+            keyring: Arc::clone(&self.keyring),
+            garmin: self.garmin.clone(),
+            tokens: Arc::new(tokens),
+            registry: Arc::new(Registry::new()),
+            metrics: Arc::clone(&self.metrics),
+            readiness: self.readiness.clone(),
+        }
+    }
+
+    fn lane<H: Handler>(&self, handler: H) -> LaneRunner<H> {
         LaneRunner {
             handler: Arc::new(handler),
             broker: self.broker.clone(),
@@ -167,6 +203,14 @@ impl Worker {
             metrics: Arc::clone(&self.metrics),
             readiness: self.readiness.clone(),
         }
+    }
+}
+
+/// Without a consumer there is no Garmin to renew a token at.
+async fn keep_tokens_fresh(tokens: Arc<Tokens>, stop: CancellationToken) {
+    match tokens.garmin {
+        Some(_) => tokens.keep_fresh(&stop).await,
+        None => stop.cancelled().await,
     }
 }
 
@@ -182,10 +226,19 @@ async fn housekeeping(raw: Arc<RawStore>, pool: PgPool, retention_days: u16) {
             raw.ensure_partitions(&pool, ahead.into_iter().collect()).await?;
             raw.drop_before(&pool, oldest).await
         };
+        match forget_consents(&pool).await {
+            Ok(0) => {}
+            Ok(deleted) => tracing::info!("deleted {deleted} consents that began more than a day ago"),
+            Err(error) => tracing::warn!("old consents were not deleted: {}", with_causes(&error)),
+        }
         match kept.await {
             Ok(dropped) if dropped.is_empty() => {}
             Ok(dropped) => tracing::info!("dropped raw notifications older than {oldest}: {dropped:?}"),
             Err(error) => tracing::warn!("housekeeping failed, next try in an hour: {}", with_causes(&error)),
         }
     }
+}
+
+async fn forget_consents(pool: &PgPool) -> sqlx::Result<u64> {
+    consents::delete_before(&mut *pool.acquire().await?, OffsetDateTime::now_utc() - consents::KEPT).await
 }

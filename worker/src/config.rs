@@ -2,6 +2,7 @@
 
 use apollo_shared::broker::BrokerConfig;
 use apollo_shared::config::secret;
+use apollo_shared::garmin::GarminConfig;
 use apollo_shared::secrets::SecretsConfig;
 use apollo_shared::topology::Lane;
 use clap::{Args, ValueEnum};
@@ -46,6 +47,9 @@ pub struct WorkerConfig {
     /// The keys to seal with.
     #[command(flatten)]
     pub secrets: SecretsConfig,
+    /// Where Garmin is.
+    #[command(flatten)]
+    pub garmin: GarminConfig,
     /// The admin listener.
     #[command(flatten)]
     pub admin: AdminConfig,
@@ -87,7 +91,7 @@ pub struct LaneConfig {
         env = "WORKER__LANES",
         value_name = "WORKER__LANES",
         value_delimiter = ',',
-        default_value = "summaries"
+        default_value = "summaries,account"
     )]
     pub lanes: Vec<ServedLane>,
     /// Batches stored at the same time, each over a connection of its own
@@ -130,12 +134,15 @@ pub struct LaneConfig {
 pub enum ServedLane {
     /// Notifications with summaries.
     Summaries,
+    /// Consents, deregistrations, permission changes, and the renewal of tokens.
+    Account,
 }
 
 impl From<ServedLane> for Lane {
     fn from(lane: ServedLane) -> Self {
         match lane {
             ServedLane::Summaries => Self::Summaries,
+            ServedLane::Account => Self::Account,
         }
     }
 }

@@ -9,11 +9,11 @@
 //! acknowledged comes again, and is harmless (design.md, laws 2 and 3).
 
 use crate::config::LaneConfig;
-use crate::message::{Message, Outgoing};
+use crate::message::{Destination, Message, Outgoing};
 use crate::metrics::Metrics;
 use apollo_shared::admin::Readiness;
 use apollo_shared::broker::{self, Broker, ConnectError};
-use apollo_shared::publish::{PublishError, publish};
+use apollo_shared::publish::{PublishError, announce, publish};
 use apollo_shared::retry::Backoff;
 use apollo_shared::telemetry::with_causes;
 use apollo_shared::topology::Lane;
@@ -32,9 +32,6 @@ use tokio_util::sync::CancellationToken;
 
 /// Bytes of a batch's bodies, at most, though a single larger message is a batch too.
 const BATCH_BYTES: usize = 8 * 1024 * 1024;
-
-/// The component whose readiness a lane tells.
-const BROKER: &str = "broker";
 
 /// What a lane's messages ask for.
 pub trait Handler: Send + Sync + 'static {
@@ -105,7 +102,7 @@ impl<H: Handler> LaneRunner<H> {
             let Err(error) = served else { continue };
             let reason = with_causes(&error);
             tracing::warn!(lane, "the lane {lane} starts anew: {reason}");
-            runner.readiness.not_ready(BROKER, reason);
+            runner.readiness.not_ready(lane, reason);
             backoff.pause(&stop).await;
         }
     }
@@ -123,7 +120,7 @@ impl<H: Handler> LaneRunner<H> {
             return Ok(());
         };
         let (consuming, publishing) = connections?;
-        self.readiness.ready(BROKER);
+        self.readiness.ready(self.handler.lane().name());
         backoff.reset();
 
         let slots_stop = stop.child_token();
@@ -232,7 +229,12 @@ impl<H: Handler> Slot<H> {
     async fn publish(&self, lane: Lane, outgoing: &Outgoing) -> Result<(), LaneError> {
         let (exchange, routing_key) = outgoing.address();
         let properties = outgoing.properties(lane);
-        publish(&self.publisher, exchange, routing_key, properties, &outgoing.body).await?;
+        match &outgoing.destination {
+            Destination::Receivers => {
+                announce(&self.publisher, &exchange, properties, &outgoing.body).await?
+            }
+            _ => publish(&self.publisher, &exchange, routing_key, properties, &outgoing.body).await?,
+        }
         self.runner.metrics.published(lane, outgoing);
         Ok(())
     }

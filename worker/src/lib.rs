@@ -1,10 +1,13 @@
 //! Apollo's worker: takes what the receiver published from RabbitMQ and stores it in PostgreSQL.
 //!
-//! `cli` → `app` → `lane` (consume, batch, acknowledge) → `summaries` (what the messages mean) → `store` (SQL).
+//! `cli` → `app` → `lane` (consume, batch, acknowledge) → `summaries` and `account` (what
+//! the messages mean) → `store` (SQL).
 
+pub mod account;
 pub mod app;
 pub mod cli;
 pub mod config;
+pub mod garmin;
 pub mod lane;
 pub mod message;
 pub mod metrics;

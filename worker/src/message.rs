@@ -6,6 +6,7 @@ use lapin::BasicProperties;
 use lapin::message::Delivery;
 use lapin::types::{AMQPValue, FieldTable};
 use serde_json::value::RawValue;
+use std::borrow::Cow;
 
 /// The AMQP `app_id` of what the worker publishes.
 const APP_ID: &str = "apollo-worker";
@@ -59,8 +60,24 @@ impl Message {
         self.outgoing(Destination::Lane { routing_key }, part.to_body(), part.entry_index)
     }
 
+    /// The whole message again, after `seconds`, one of [`topology::RETRY_SECONDS`].
+    #[must_use]
+    pub fn put_off(&self, seconds: u32) -> Outgoing {
+        self.outgoing(Destination::Retry { seconds }, self.body.clone(), self.envelope.first_entry_index)
+    }
+
+    /// One value out of its body again, after `seconds`.
+    #[must_use]
+    pub fn put_off_part(&self, part: &Part<'_>, seconds: u32) -> Outgoing {
+        self.outgoing(Destination::Retry { seconds }, part.to_body(), part.entry_index)
+    }
+
     fn outgoing(&self, destination: Destination, body: Vec<u8>, first_entry_index: u32) -> Outgoing {
-        let envelope = Envelope { first_entry_index, ..self.envelope.clone() };
+        let attempt = match &destination {
+            Destination::Retry { .. } => self.envelope.attempt + 1,
+            _ => 0,
+        };
+        let envelope = Envelope { first_entry_index, attempt, ..self.envelope.clone() };
         Outgoing { envelope, original_routing_key: self.routing_key.clone(), destination, body }
     }
 }
@@ -124,6 +141,13 @@ pub enum Destination {
         /// The routing key.
         routing_key: String,
     },
+    /// Back to its own lane, when so many seconds have passed.
+    Retry {
+        /// One of [`topology::RETRY_SECONDS`].
+        seconds: u32,
+    },
+    /// To every receiver, of which there may be none.
+    Receivers,
 }
 
 /// The kind of defect that made a dead letter; a label of metrics and the header `reason`.
@@ -143,6 +167,10 @@ pub enum Reason {
     RefusedByDatabase,
     /// Reading the message failed by a defect of Apollo's.
     Panic,
+    /// A message of a consent that cannot be read, or whose beginning never came.
+    Consent,
+    /// Garmin could not be asked for a day.
+    GarminUnavailable,
 }
 
 impl Reason {
@@ -157,6 +185,8 @@ impl Reason {
             Self::UnknownKey => "unknown_key",
             Self::RefusedByDatabase => "refused_by_database",
             Self::Panic => "panic",
+            Self::Consent => "consent",
+            Self::GarminUnavailable => "garmin_unavailable",
         }
     }
 }
@@ -170,16 +200,29 @@ impl Outgoing {
     /// Whether it is a message as a whole that has become a dead letter.
     #[must_use]
     pub fn is_dead_message(&self) -> bool {
-        use Reason::{Envelope, NotANotification, Panic};
-        matches!(&self.destination, Destination::Dead { reason: Envelope | NotANotification | Panic, .. })
+        use Reason::{Consent, Envelope, NotANotification, Panic};
+        matches!(
+            &self.destination,
+            Destination::Dead { reason: Consent | Envelope | NotANotification | Panic, .. }
+        )
+    }
+
+    /// News for the receivers.
+    #[must_use]
+    pub fn news(kind: &str, body: Vec<u8>) -> Self {
+        let envelope = Envelope::of_arrival(kind, Microseconds::now(), None);
+        let original_routing_key = String::new();
+        Self { envelope, original_routing_key, destination: Destination::Receivers, body }
     }
 
     /// The exchange and the routing key to publish with.
     #[must_use]
-    pub fn address(&self) -> (&'static str, &str) {
+    pub fn address(&self) -> (Cow<'static, str>, &str) {
         match &self.destination {
-            Destination::Dead { .. } => (topology::DEAD, &self.original_routing_key),
-            Destination::Lane { routing_key } => (topology::EXCHANGE, routing_key),
+            Destination::Dead { .. } => (topology::DEAD.into(), &self.original_routing_key),
+            Destination::Lane { routing_key } => (topology::EXCHANGE.into(), routing_key),
+            Destination::Retry { seconds } => (topology::retry(*seconds).into(), &self.original_routing_key),
+            Destination::Receivers => (topology::OUTCOMES.into(), ""),
         }
     }
 

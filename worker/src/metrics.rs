@@ -1,5 +1,7 @@
 //! The worker's metrics (design.md section 7), in one structure.
 
+use crate::account::Event;
+use crate::garmin::Call;
 use crate::message::{Destination, Outgoing};
 use crate::summaries::batch::Outcomes;
 use apollo_shared::admin;
@@ -22,6 +24,8 @@ pub struct Metrics {
     commit_seconds: Histogram,
     lag_seconds: Histogram,
     dead_letters: IntCounterVec,
+    garmin_requests: IntCounterVec,
+    accounts: IntCounterVec,
     last_notification: GaugeVec,
 }
 
@@ -100,6 +104,18 @@ impl Metrics {
                 "Dead letters published, by reason.",
                 &["lane", "reason"],
             )?,
+            garmin_requests: counter(
+                "apollo_garmin_requests_total",
+                "Requests to Garmin by call and HTTP status; error: no answer, or not a whole one.",
+                &["call", "status"],
+            )?,
+            accounts: counter(
+                "apollo_worker_accounts_total",
+                "What became of consents (linked, subject_taken, account_taken, declined, failed), deregistrations \
+                 and permissions changes (believed, confirmed, refuted, refused: Garmin was asked where it could be) \
+                 and refreshes of tokens (renewed, ended, failed).",
+                &["event", "outcome"],
+            )?,
             last_notification,
             registry,
         })
@@ -154,6 +170,17 @@ impl Metrics {
             .collect()
     }
 
+    /// Something about an account came to an end.
+    pub(crate) fn account(&self, event: Event, outcome: &str) {
+        self.accounts.with_label_values(&[event.name(), outcome]).inc();
+    }
+
+    /// Garmin was asked, and has answered with `status` if at all.
+    pub fn asked_garmin(&self, call: Call, status: Option<u16>) {
+        let status = status.map_or_else(|| "error".to_owned(), |status| status.to_string());
+        self.garmin_requests.with_label_values(&[call.name(), &status]).inc();
+    }
+
     /// Unknown fields were kept in `extra`.
     pub fn fields_unknown(&self, key: &str, count: u64) {
         self.fields_unknown.with_label_values(&[key]).inc_by(count);
@@ -175,8 +202,12 @@ impl Metrics {
 
     /// A message has been published, and confirmed.
     pub fn published(&self, lane: Lane, outgoing: &Outgoing) {
-        if let Destination::Dead { reason, .. } = &outgoing.destination {
-            self.dead_letters.with_label_values(&[lane.name(), reason.name()]).inc();
+        match &outgoing.destination {
+            Destination::Dead { reason, .. } => {
+                self.dead_letters.with_label_values(&[lane.name(), reason.name()]).inc();
+            }
+            Destination::Retry { .. } => self.retried(lane, 1),
+            Destination::Lane { .. } | Destination::Receivers => {}
         }
     }
 }

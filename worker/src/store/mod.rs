@@ -15,6 +15,7 @@ pub mod tokens;
 use crate::summaries::Registry;
 use crate::summaries::batch::{Outcomes, Row, reduce};
 use crate::summaries::table::Table;
+use apollo_shared::retry::Backoff;
 use error::StoreError;
 use raw::{RawNotification, RawStore};
 use secrecy::{ExposeSecret, SecretString};
@@ -26,6 +27,15 @@ use std::time::Duration;
 
 /// How long to wait for a connection, made or free.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// The component whose readiness tells the state of the database.
+pub const DATABASE: &str = "database";
+
+/// The pauses between attempts while the database is away.
+#[must_use]
+pub fn database_backoff() -> Backoff {
+    Backoff::new(Duration::from_millis(100), Duration::from_secs(5))
+}
 
 /// What is the same for every connection.
 ///

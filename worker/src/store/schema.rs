@@ -1,9 +1,12 @@
 //! The database's schema: migrations forward and back, and the check that serving needs.
 
-use super::comments;
+use super::{DATABASE, comments};
+use apollo_shared::admin::Readiness;
+use apollo_shared::telemetry::with_causes;
 use sqlx::migrate::{Migrate as _, MigrateError, Migrator};
 use sqlx::postgres::PgConnectOptions;
-use sqlx::{Connection as _, PgConnection};
+use sqlx::{Connection as _, PgConnection, PgPool};
+use tokio_util::sync::CancellationToken;
 
 static MIGRATOR: Migrator = sqlx::migrate!("../migrations");
 
@@ -78,6 +81,28 @@ pub async fn version(connection: &mut PgConnection) -> Result<i64, SchemaError> 
 pub async fn check(connection: &mut PgConnection) -> Result<(), SchemaError> {
     let (found, known) = (version(connection).await?, known_version());
     if found < known { Err(SchemaError::Older { found, known }) } else { Ok(()) }
+}
+
+/// Waits until the database is there and serving can begin. False if `stop` came first.
+pub async fn wait_until_ready(pool: &PgPool, readiness: &Readiness, stop: &CancellationToken) -> bool {
+    let mut backoff = super::database_backoff();
+    loop {
+        let Err(error) = check_by(pool).await else {
+            readiness.ready(DATABASE);
+            return true;
+        };
+        let reason = with_causes(&error);
+        tracing::warn!("waiting for the database: {reason}");
+        readiness.not_ready(DATABASE, reason);
+        if !backoff.pause(stop).await {
+            return false;
+        }
+    }
+}
+
+async fn check_by(pool: &PgPool) -> Result<(), SchemaError> {
+    let connection = pool.acquire().await;
+    check(&mut *connection.map_err(|error| SchemaError::Unavailable(error.into()))?).await
 }
 
 /// Brings the schema to this program's version, under a lock: of several that start at once, one does it and

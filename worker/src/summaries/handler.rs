@@ -12,9 +12,8 @@ use crate::message::{Message, Outgoing, Reason};
 use crate::metrics::Metrics;
 use crate::store::error::StoreError;
 use crate::store::raw::{RawNotification, RawStore};
-use crate::store::{Batch, Store, schema};
+use crate::store::{Batch, DATABASE, Store, database_backoff, schema};
 use apollo_shared::admin::Readiness;
-use apollo_shared::retry::Backoff;
 use apollo_shared::secrets::Keyring;
 use apollo_shared::telemetry::with_causes;
 use apollo_shared::topology::Lane;
@@ -24,9 +23,6 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
-
-/// The component whose readiness the handler tells.
-const DATABASE: &str = "database";
 
 /// How long a batch is held while the database is away, before it goes back to its queue: well below the
 /// half hour after which RabbitMQ takes a consumer that acknowledges nothing for stuck.
@@ -68,19 +64,7 @@ impl Handler for SummariesHandler {
     }
 
     async fn prepare(&self, stop: &CancellationToken) -> bool {
-        let mut backoff = database_backoff();
-        loop {
-            let Err(error) = self.check_schema().await else {
-                self.readiness.ready(DATABASE);
-                return true;
-            };
-            let reason = with_causes(&*error);
-            tracing::warn!("waiting for the database: {reason}");
-            self.readiness.not_ready(DATABASE, reason);
-            if !backoff.pause(stop).await {
-                return false;
-            }
-        }
+        schema::wait_until_ready(&self.pool, &self.readiness, stop).await
     }
 
     async fn handle(&self, messages: Arc<Vec<Message>>, stop: &CancellationToken) -> Handled {
@@ -120,12 +104,6 @@ enum Refusal<'a> {
 }
 
 impl SummariesHandler {
-    async fn check_schema(&self) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
-        let mut connection = self.pool.acquire().await?;
-        schema::check(&mut connection).await?;
-        Ok(())
-    }
-
     /// Reads on a thread of its own, as it keeps a core busy. Fails only when the program is being torn down or
     /// has no memory left.
     async fn read(&self, messages: Arc<Vec<Message>>) -> io::Result<Read> {
@@ -266,8 +244,4 @@ fn read_alone(registry: &Registry, message: &Message, raw_is_kept: bool) -> Noti
             Notification { outgoing: vec![dead], ..Notification::default() }
         },
     )
-}
-
-fn database_backoff() -> Backoff {
-    Backoff::new(Duration::from_millis(100), Duration::from_secs(5))
 }

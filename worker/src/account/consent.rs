@@ -1,0 +1,224 @@
+//! A participant's consent, from its beginning to its outcome.
+
+use super::{AccountError, AccountHandler, Event, pause, received_at};
+use crate::garmin::{GarminClient, GarminError, Oauth1Token};
+use crate::message::{Message, Outgoing, Reason};
+use crate::store::accounts::Link;
+use crate::store::consents::{self, Consent, Progress};
+use crate::store::error::StoreError;
+use crate::store::tokens::NewToken;
+use apollo_shared::consent::{Answer, Callback, Outcome, Started, StartedSecret, Status};
+use apollo_shared::telemetry::with_causes;
+use uuid::Uuid;
+
+/// Seconds between the attempts at Garmin, while a participant waits before a page.
+pub(super) const GARMIN_STEPS: [u32; 3] = [1, 5, 15];
+
+/// Seconds between the looks for a consent's beginning, which another worker may be about to store.
+pub(super) const START_STEPS: [u32; 5] = [1, 5, 15, 60, 300];
+
+/// The `type` of what is told to the receivers.
+const OUTCOME: &str = "consent.outcome";
+
+/// What an attempt at a consent came to, when it is not over yet.
+enum Failure {
+    /// Repeating it cannot help.
+    Final(AccountError),
+    /// It may go better later.
+    Passing(AccountError),
+}
+
+impl From<AccountError> for Failure {
+    fn from(error: AccountError) -> Self {
+        match error {
+            AccountError::Garmin(GarminError::Rejected { .. })
+            | AccountError::NotConfigured
+            | AccountError::Mismatch
+            | AccountError::UnreadableConsent(_)
+            | AccountError::UnreadableMessage(_) => Self::Final(error),
+            _ => Self::Passing(error),
+        }
+    }
+}
+
+impl AccountHandler {
+    /// `consent.started`
+    pub(super) async fn started(&self, message: &Message) -> Result<Vec<Outgoing>, StoreError> {
+        let Ok(started) = serde_json::from_slice::<Started>(&message.body) else {
+            return Ok(vec![
+                message.dead(Reason::Consent, "not what a receiver sends when a consent begins"),
+            ]);
+        };
+        match started.secret.open(started.consent_id, &self.keyring) {
+            Err(error) => Ok(vec![message.dead(Reason::Consent, &with_causes(&error))]),
+            Ok(secret) => {
+                let mut connection = self.connection().await?;
+                let at = received_at(message);
+                consents::start(&mut connection, &self.keyring, &started, &secret, at).await?;
+                Ok(vec![])
+            }
+        }
+    }
+
+    /// `consent.callback`
+    pub(super) async fn callback(&self, message: &Message) -> Result<Vec<Outgoing>, StoreError> {
+        let Ok(callback) = serde_json::from_slice::<Callback>(&message.body) else {
+            return Ok(vec![
+                message.dead(Reason::Consent, "not what a receiver sends when a participant comes back"),
+            ]);
+        };
+        let consent_id = callback.consent_id;
+        let Some(consent) = consents::find(&mut *self.connection().await?, consent_id).await? else {
+            return Ok(self.without_beginning(message, consent_id));
+        };
+        match self.advance(&consent, &callback, message).await {
+            Ok(status) => Ok(vec![news(consent_id, status)]),
+            Err(AccountError::Store(error)) => Err(error),
+            Err(error) => self.failed(message, consent_id, error.into()).await,
+        }
+    }
+
+    /// Takes a consent as far as it goes.
+    async fn advance(
+        &self,
+        consent: &Consent,
+        callback: &Callback,
+        message: &Message,
+    ) -> Result<Status, AccountError> {
+        let token = match consent.progress(&self.keyring)? {
+            Progress::Over(status) => return Ok(status),
+            Progress::Exchanged(token) => token,
+            Progress::Pending(secret) => match callback.answer.open(consent.consent_id, &self.keyring)? {
+                Answer::Declined => return self.finish(consent.consent_id, Status::Declined).await,
+                answer => self.exchange(consent, secret, answer).await?,
+            },
+        };
+        self.link(consent, token, message).await
+    }
+
+    /// Gives what the participant brought back for tokens, and stores these at once.
+    async fn exchange(
+        &self,
+        consent: &Consent,
+        secret: StartedSecret,
+        answer: Answer,
+    ) -> Result<NewToken, AccountError> {
+        let garmin = self.garmin()?;
+        let consent_id = consent.consent_id;
+        if !consents::claim(&mut *self.connection().await?, consent_id).await? {
+            return Err(AccountError::Busy);
+        }
+        match ask(garmin, consent, secret, answer).await {
+            Ok(token) => {
+                let mut connection = self.connection().await?;
+                consents::exchanged(&mut connection, &self.keyring, consent_id, &token).await?;
+                Ok(token)
+            }
+            Err(error) => {
+                consents::unclaim(&mut *self.connection().await?, consent_id).await?;
+                Err(error)
+            }
+        }
+    }
+
+    /// Asks whose tokens these are, and links that account with the subject.
+    async fn link(
+        &self,
+        consent: &Consent,
+        token: NewToken,
+        message: &Message,
+    ) -> Result<Status, AccountError> {
+        let Some(subject_id) = consent.subject_id() else {
+            return self.finish(consent.consent_id, Status::Failed).await;
+        };
+        let garmin = self.garmin()?;
+        let user_token = (&token.credentials).into();
+        let user_id = garmin.user_id(&user_token).await?;
+        // Not worth failing for: Garmin announces changes, and they are read again then.
+        let permissions = garmin.permissions(&user_token).await.ok();
+        let link = Link {
+            subject_id: &subject_id,
+            user_id: &user_id,
+            consented_at: received_at(message),
+            token: &token,
+            permissions: permissions.as_deref(),
+        };
+        let mut transaction = self.pool.begin().await?;
+        let status = link.store(&mut transaction, &self.keyring).await?;
+        let counts = consents::finish(&mut transaction, consent.consent_id, status).await?;
+        transaction.commit().await?;
+        self.metrics.account(Event::Consent, counts.name());
+        tracing::info!("consent {}: {}", consent.consent_id, counts.name());
+        Ok(counts)
+    }
+
+    async fn finish(&self, consent_id: Uuid, status: Status) -> Result<Status, AccountError> {
+        let counts = consents::finish(&mut *self.connection().await?, consent_id, status).await?;
+        self.metrics.account(Event::Consent, counts.name());
+        tracing::info!("consent {consent_id}: {}", counts.name());
+        Ok(counts)
+    }
+
+    /// A consent that could not be taken further: later again, or over.
+    async fn failed(
+        &self,
+        message: &Message,
+        consent_id: Uuid,
+        failure: Failure,
+    ) -> Result<Vec<Outgoing>, StoreError> {
+        let attempt = message.envelope.attempt;
+        let (error, pause) = match failure {
+            Failure::Passing(error) => (error, pause(&GARMIN_STEPS, attempt)),
+            Failure::Final(error) => (error, None),
+        };
+        let reason = with_causes(&error);
+        if let Some(seconds) = pause {
+            tracing::warn!("consent {consent_id} is tried again in {seconds} s: {reason}");
+            return Ok(vec![message.put_off(seconds)]);
+        }
+        tracing::warn!("consent {consent_id} has failed: {reason}");
+        match self.finish(consent_id, Status::Failed).await {
+            Ok(status) => Ok(vec![news(consent_id, status)]),
+            Err(AccountError::Store(error)) => Err(error),
+            Err(_) => Ok(vec![news(consent_id, Status::Failed)]),
+        }
+    }
+
+    fn without_beginning(&self, message: &Message, consent_id: Uuid) -> Vec<Outgoing> {
+        match pause(&START_STEPS, message.envelope.attempt) {
+            Some(seconds) => vec![message.put_off(seconds)],
+            None => {
+                self.metrics.account(Event::Consent, Status::Failed.name());
+                let error = "its beginning never came, or is more than a day old";
+                vec![news(consent_id, Status::Failed), message.dead(Reason::Consent, error)]
+            }
+        }
+    }
+
+    fn garmin(&self) -> Result<&GarminClient, AccountError> {
+        self.garmin.as_deref().ok_or(AccountError::NotConfigured)
+    }
+}
+
+async fn ask(
+    garmin: &GarminClient,
+    consent: &Consent,
+    secret: StartedSecret,
+    answer: Answer,
+) -> Result<NewToken, AccountError> {
+    match (secret, answer) {
+        (StartedSecret::CodeVerifier(verifier), Answer::Code(code)) => {
+            Ok(garmin.exchange_code(&code, &verifier, &consent.redirect_uri).await?.into())
+        }
+        (StartedSecret::RequestToken { token, secret }, Answer::Verifier(verifier)) => {
+            let request_token = Oauth1Token { token: token.into(), secret: secret.into() };
+            Ok(garmin.exchange_request_token(&request_token, &verifier).await?.into())
+        }
+        _ => Err(AccountError::Mismatch),
+    }
+}
+
+fn news(consent_id: Uuid, status: Status) -> Outgoing {
+    let body = serde_json::to_vec(&Outcome { consent_id, status }).unwrap_or_default();
+    Outgoing::news(OUTCOME, body)
+}

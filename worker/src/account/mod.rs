@@ -1,0 +1,214 @@
+//! What the lane of accounts does: consents, deregistrations, permission changes, and the renewal of tokens.
+//!
+//! Nobody signs what arrives here, so what would end a consent is believed only if Garmin confirms it wherever it can
+//! be asked. Every step can be repeated: a message whose step cannot be done now comes back later, in growing steps.
+
+mod consent;
+mod deregistration;
+mod entries;
+mod permissions;
+pub mod tokens;
+
+use crate::garmin::{GarminClient, GarminError};
+use crate::lane::{Handled, Handler};
+use crate::message::{Message, Outgoing, Reason};
+use crate::metrics::Metrics;
+use crate::store::error::StoreError;
+use crate::store::schema;
+use crate::store::{DATABASE, database_backoff};
+use crate::summaries::Registry;
+use apollo_shared::admin::Readiness;
+use apollo_shared::consent::{CALLBACK, STARTED, UnsealError};
+use apollo_shared::envelope::Microseconds;
+use apollo_shared::secrets::Keyring;
+use apollo_shared::telemetry::with_causes;
+use apollo_shared::topology::Lane;
+use futures_util::{StreamExt as _, stream};
+use sqlx::PgPool;
+use sqlx::pool::PoolConnection;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use time::OffsetDateTime;
+use tokens::Tokens;
+use tokio_util::sync::CancellationToken;
+
+/// How long a message is held while the database is away, before it goes back to its queue.
+const LONGEST_HOLD: Duration = Duration::from_secs(600);
+
+/// Messages of a batch that are worked on at the same time: most of the time each waits for Garmin.
+const AT_ONCE: usize = 8;
+
+/// What an event is called in metrics.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Event {
+    /// A consent came to an end.
+    Consent,
+    /// A deregistration arrived.
+    Deregistration,
+    /// A permission change arrived.
+    Permissions,
+    /// A token was due to be renewed.
+    Refresh,
+}
+
+impl Event {
+    /// The label.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Consent => "consent",
+            Self::Deregistration => "deregistration",
+            Self::Permissions => "permissions",
+            Self::Refresh => "refresh",
+        }
+    }
+}
+
+/// Handles the lane's messages.
+#[derive(Debug)]
+pub struct AccountHandler {
+    /// The database.
+    pub pool: PgPool,
+    /// Opens and seals secrets.
+    pub keyring: Arc<Keyring>,
+    /// Asks Garmin; nothing while no consumer is configured.
+    pub garmin: Option<Arc<GarminClient>>,
+    /// Tokens that are good for a call.
+    pub tokens: Arc<Tokens>,
+    /// The tables of what a user who has withdrawn must not have added.
+    pub registry: Arc<Registry>,
+    /// What is counted.
+    pub metrics: Arc<Metrics>,
+    /// Where the state of the database is told.
+    pub readiness: Readiness,
+}
+
+/// Why a piece of work could not be done.
+#[derive(Debug, thiserror::Error)]
+pub enum AccountError {
+    /// The database cannot take it now, or refuses it.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// Garmin could not be asked, or said no.
+    #[error(transparent)]
+    Garmin(#[from] GarminError),
+    /// No consumer is configured.
+    #[error("GARMIN__CONSUMER_KEY and GARMIN__CONSUMER_SECRET are not set, so Garmin cannot be asked")]
+    NotConfigured,
+    /// A verifier where a code was begun for, or the reverse.
+    #[error("the participant brought back what belongs to another version of OAuth")]
+    Mismatch,
+    /// Another worker is at it, or has not long ago failed.
+    #[error("another worker is busy with it")]
+    Busy,
+    /// A stored secret cannot be opened.
+    #[error(transparent)]
+    UnreadableToken(#[from] crate::store::tokens::UnreadableTokenError),
+    /// A stored secret cannot be opened.
+    #[error(transparent)]
+    UnreadableConsent(#[from] crate::store::consents::UnreadableConsentError),
+    /// A secret in a message cannot be opened.
+    #[error(transparent)]
+    UnreadableMessage(#[from] UnsealError),
+}
+
+impl From<sqlx::Error> for AccountError {
+    fn from(error: sqlx::Error) -> Self {
+        Self::Store(error.into())
+    }
+}
+
+impl Handler for AccountHandler {
+    fn lane(&self) -> Lane {
+        Lane::Account
+    }
+
+    async fn prepare(&self, stop: &CancellationToken) -> bool {
+        schema::wait_until_ready(&self.pool, &self.readiness, stop).await
+    }
+
+    async fn handle(&self, messages: Arc<Vec<Message>>, stop: &CancellationToken) -> Handled {
+        let work: Vec<_> = messages.iter().map(|message| self.settle(message, stop)).collect();
+        let settled: Vec<Option<Vec<Outgoing>>> =
+            stream::iter(work).buffer_unordered(AT_ONCE).collect().await;
+        match settled.into_iter().collect::<Option<Vec<_>>>() {
+            Some(outgoing) => Handled::Done(outgoing.into_iter().flatten().collect()),
+            None => Handled::GivenBack,
+        }
+    }
+}
+
+impl AccountHandler {
+    /// Does a message's work as soon as the database can take it. Nothing if it stayed away, or `stop` came first.
+    async fn settle(&self, message: &Message, stop: &CancellationToken) -> Option<Vec<Outgoing>> {
+        let give_back = Instant::now() + LONGEST_HOLD;
+        let mut backoff = database_backoff();
+        loop {
+            match self.attempt(message).await {
+                Ok(outgoing) => {
+                    self.readiness.ready(DATABASE);
+                    return Some(outgoing);
+                }
+                Err(error @ StoreError::Data(_)) => {
+                    return Some(vec![message.dead(Reason::RefusedByDatabase, &with_causes(&error))]);
+                }
+                Err(error @ StoreError::Unavailable(_)) => {
+                    let reason = with_causes(&error);
+                    tracing::warn!("{} waits: {reason}", message.envelope);
+                    self.metrics.retried(Lane::Account, 1);
+                    self.readiness.not_ready(DATABASE, reason);
+                }
+            }
+            if Instant::now() > give_back || !backoff.pause(stop).await {
+                return None;
+            }
+        }
+    }
+
+    async fn attempt(&self, message: &Message) -> Result<Vec<Outgoing>, StoreError> {
+        match message.envelope.endpoint.as_str() {
+            STARTED => self.started(message).await,
+            CALLBACK => self.callback(message).await,
+            _ => self.notification(message).await,
+        }
+    }
+
+    async fn connection(&self) -> Result<PoolConnection<sqlx::Postgres>, StoreError> {
+        Ok(self.pool.acquire().await?)
+    }
+}
+
+/// When a message arrived at the receiver.
+fn received_at(message: &Message) -> OffsetDateTime {
+    instant(message.envelope.received_at)
+}
+
+fn instant(microseconds: Microseconds) -> OffsetDateTime {
+    OffsetDateTime::from_unix_timestamp_nanos(i128::from(microseconds.0) * 1000)
+        .unwrap_or(OffsetDateTime::UNIX_EPOCH)
+}
+
+/// The pause before attempt number `attempt`, from 0; `None` when there have been enough.
+fn pause(steps: &[u32], attempt: u32) -> Option<u32> {
+    steps.get(attempt as usize).copied()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use apollo_shared::topology::RETRY_SECONDS;
+
+    #[test]
+    fn there_is_a_queue_for_every_pause_and_pauses_grow() {
+        for steps in [&consent::GARMIN_STEPS[..], &consent::START_STEPS, &entries::STEPS] {
+            assert!(steps.iter().all(|seconds| RETRY_SECONDS.contains(seconds)), "{steps:?}");
+            assert!(steps.is_sorted(), "{steps:?}");
+            assert_eq!(pause(steps, steps.len() as u32), None);
+        }
+    }
+
+    #[test]
+    fn garmin_is_asked_about_a_deregistration_for_a_day() {
+        let seconds: u32 = entries::STEPS.iter().sum();
+        assert!((82_000..=90_000).contains(&seconds), "{seconds}");
+    }
+}

@@ -1,0 +1,189 @@
+//! Tokens that are good for a call: OAuth 2.0 tokens are renewed before they end, by one worker at a time.
+
+use super::{AccountError, Event};
+use crate::garmin::{GarminClient, GarminError, Oauth1Token, Oauth2Tokens, UserToken};
+use crate::metrics::Metrics;
+use crate::store::database_backoff;
+use crate::store::tokens::{self, Credentials, NewToken, StoredToken};
+use apollo_shared::secrets::Keyring;
+use apollo_shared::telemetry::with_causes;
+use secrecy::ExposeSecret as _;
+use sqlx::PgPool;
+use std::sync::Arc;
+use std::time::Duration;
+use time::OffsetDateTime;
+use tokio_util::sync::CancellationToken;
+
+/// How often a worker looks for tokens that are due.
+const LOOK_EVERY: Duration = Duration::from_secs(10);
+
+/// Seconds before its end from which an access token is not used any more (garmin-health-api.md 5).
+const MARGIN: time::Duration = time::Duration::seconds(600);
+
+/// How long after a renewal that failed the next one is tried.
+const PUT_OFF: time::Duration = time::Duration::minutes(5);
+
+/// What a token is worth.
+#[derive(Debug)]
+pub enum Verdict {
+    /// Garmin answers it, with what the user permits.
+    Lives(Vec<String>),
+    /// Garmin refuses it.
+    Ended,
+}
+
+/// Keeps tokens usable.
+#[derive(Debug)]
+pub struct Tokens {
+    /// The database.
+    pub pool: PgPool,
+    /// Opens and seals them.
+    pub keyring: Arc<Keyring>,
+    /// Renews them; nothing while no consumer is configured.
+    pub garmin: Option<Arc<GarminClient>>,
+    /// What is counted.
+    pub metrics: Arc<Metrics>,
+}
+
+impl Tokens {
+    /// Renews what is due, until `stop`.
+    pub async fn keep_fresh(&self, stop: &CancellationToken) {
+        loop {
+            match self.refresh_one(None, stop).await {
+                Ok(Some(_)) => continue,
+                Ok(None) => {}
+                Err(error) => tracing::warn!("a token was not renewed: {}", with_causes(&error)),
+            }
+            if stop.run_until_cancelled(tokio::time::sleep(LOOK_EVERY)).await.is_none() {
+                return;
+            }
+        }
+    }
+
+    /// Asks Garmin what the user of a token permits.
+    ///
+    /// # Errors
+    /// Garmin or the database could not be asked.
+    pub async fn try_out(&self, stored: &StoredToken) -> Result<Verdict, AccountError> {
+        let token = match self.usable(stored).await {
+            Ok(token) => token,
+            Err(AccountError::Garmin(GarminError::Rejected { .. })) => return Ok(Verdict::Ended),
+            Err(error) => return Err(error),
+        };
+        match self.garmin()?.permissions(&token).await {
+            Ok(permissions) => Ok(Verdict::Lives(permissions)),
+            Err(GarminError::Refused { .. }) => Ok(Verdict::Ended),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// A token for a call just now, renewed if it is about to end.
+    ///
+    /// # Errors
+    /// It cannot be opened or renewed; [`GarminError::Rejected`] if Garmin says that it has ended.
+    pub async fn usable(&self, stored: &StoredToken) -> Result<UserToken, AccountError> {
+        if !stored.ends_before(OffsetDateTime::now_utc() + MARGIN) {
+            return Ok((&stored.open(&self.keyring)?).into());
+        }
+        match self.refresh_one(Some(stored.id), &CancellationToken::new()).await? {
+            Some(credentials) => Ok((&credentials).into()),
+            None => Err(AccountError::Busy),
+        }
+    }
+
+    /// Renews one token that is due. `None` if there is none.
+    async fn refresh_one(
+        &self,
+        id: Option<i64>,
+        stop: &CancellationToken,
+    ) -> Result<Option<Credentials>, AccountError> {
+        let garmin = self.garmin()?;
+        let Some(stored) = tokens::claim_refresh(&mut *self.pool.acquire().await?, id).await? else {
+            return Ok(None);
+        };
+        let Credentials::Oauth2 { refresh_token, .. } = stored.open(&self.keyring)? else { return Ok(None) };
+        match garmin.refresh(&refresh_token).await {
+            Ok(renewed) => {
+                let token = NewToken::from(renewed);
+                self.store(&stored, &token, stop).await?;
+                self.metrics.account(Event::Refresh, "renewed");
+                Ok(Some(token.credentials))
+            }
+            Err(error @ GarminError::Rejected { .. }) => {
+                tracing::warn!("{stored:?} has ended: {}", with_causes(&error));
+                tokens::mark_refused(&mut *self.pool.acquire().await?, stored.id).await?;
+                self.metrics.account(Event::Refresh, "ended");
+                Err(error.into())
+            }
+            Err(error) => {
+                tokens::put_off_refresh(&mut *self.pool.acquire().await?, stored.id, PUT_OFF).await?;
+                self.metrics.account(Event::Refresh, "failed");
+                Err(error.into())
+            }
+        }
+    }
+
+    /// Garmin has ended the old refresh token with its answer, so the new one is lost if it is not stored: it is
+    /// tried for as long as the program runs.
+    async fn store(
+        &self,
+        stored: &StoredToken,
+        token: &NewToken,
+        stop: &CancellationToken,
+    ) -> Result<(), AccountError> {
+        let mut backoff = database_backoff();
+        loop {
+            let replaced = async {
+                tokens::replace(&mut *self.pool.acquire().await?, &self.keyring, stored.id, token).await
+            };
+            let Err(error) = replaced.await else { return Ok(()) };
+            tracing::error!("the renewed {stored:?} is not stored yet: {}", with_causes(&error));
+            if !backoff.pause(stop).await {
+                return Err(error.into());
+            }
+        }
+    }
+
+    fn garmin(&self) -> Result<&GarminClient, AccountError> {
+        self.garmin.as_deref().ok_or(AccountError::NotConfigured)
+    }
+}
+
+impl From<&Credentials> for UserToken {
+    fn from(credentials: &Credentials) -> Self {
+        match credentials {
+            Credentials::Oauth1 { token, secret } => {
+                Self::Oauth1(Oauth1Token { token: token.as_str().into(), secret: secret.as_str().into() })
+            }
+            Credentials::Oauth2 { access_token, .. } => {
+                Self::Oauth2 { access_token: access_token.as_str().into() }
+            }
+        }
+    }
+}
+
+impl From<Oauth1Token> for NewToken {
+    fn from(token: Oauth1Token) -> Self {
+        let credentials = Credentials::Oauth1 {
+            token: token.token.expose_secret().to_owned(),
+            secret: token.secret.expose_secret().to_owned(),
+        };
+        Self { credentials, expires_at: None, refresh_expires_at: None, scope: None }
+    }
+}
+
+impl From<Oauth2Tokens> for NewToken {
+    fn from(tokens: Oauth2Tokens) -> Self {
+        let now = OffsetDateTime::now_utc();
+        let credentials = Credentials::Oauth2 {
+            access_token: tokens.access_token.expose_secret().to_owned(),
+            refresh_token: tokens.refresh_token.expose_secret().to_owned(),
+        };
+        Self {
+            credentials,
+            expires_at: Some(now + tokens.expires_in),
+            refresh_expires_at: tokens.refresh_expires_in.map(|lifetime| now + lifetime),
+            scope: tokens.scope,
+        }
+    }
+}

@@ -1,0 +1,87 @@
+//! Why Garmin did not do what it was asked for, told apart by what helps.
+
+use std::fmt;
+use std::time::Duration;
+
+/// What Garmin is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Call {
+    /// OAuth 1.0a: an access token for a request token.
+    AccessToken,
+    /// OAuth 2.0: tokens for an authorization code.
+    AuthorizationCode,
+    /// OAuth 2.0: tokens for a refresh token.
+    RefreshToken,
+    /// OAuth 2.0 tokens for an OAuth 1.0a token.
+    TokenExchange,
+    /// Whose a token is.
+    UserId,
+    /// What a user permits.
+    Permissions,
+    /// The end of a user's registration.
+    DeleteRegistration,
+}
+
+impl Call {
+    /// The word in metrics and messages.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::AccessToken => "access_token",
+            Self::AuthorizationCode => "authorization_code",
+            Self::RefreshToken => "refresh_token",
+            Self::TokenExchange => "token_exchange",
+            Self::UserId => "user_id",
+            Self::Permissions => "permissions",
+            Self::DeleteRegistration => "delete_registration",
+        }
+    }
+}
+
+impl fmt::Display for Call {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// Why a call failed. None of its texts holds a token, a code, or anything else that Garmin was sent or has answered.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum GarminError {
+    /// Garmin is away, overloaded, or answers what nobody has foreseen: worth another attempt.
+    #[error("Garmin ({call}) {why}")]
+    Unavailable {
+        /// What was asked.
+        call: Call,
+        /// How it failed, to be read after "Garmin".
+        why: String,
+        /// When Garmin asks to be left alone until then.
+        retry_after: Option<Duration>,
+    },
+    /// Garmin does not take the user's token: it has ended.
+    #[error("Garmin ({call}) refuses the user's token with {status}")]
+    Refused {
+        /// What was asked.
+        call: Call,
+        /// 401 or 403.
+        status: u16,
+    },
+    /// What was to be exchanged is no good, and will not become so: it has ended, was used before, or is another's.
+    #[error("Garmin ({call}) rejects what it was given: {error}")]
+    Rejected {
+        /// What was asked.
+        call: Call,
+        /// The code of the error in RFC 6749 (5.2) or OAuth's problem reporting.
+        error: &'static str,
+    },
+    /// Garmin does not take our own credentials, or the time of our clock: worth another attempt once that is mended.
+    #[error(
+        "Garmin ({call}) refuses Apollo itself ({error}): GARMIN__CONSUMER_KEY and GARMIN__CONSUMER_SECRET must be \
+         those of the app in Garmin's developer portal, and this machine's clock must be right"
+    )]
+    Misconfigured {
+        /// What was asked.
+        call: Call,
+        /// The code of the error in RFC 6749 (5.2) or OAuth's problem reporting.
+        error: &'static str,
+    },
+}
