@@ -7,9 +7,12 @@ pub mod archive;
 mod comments;
 pub mod consents;
 pub mod error;
+pub mod overview;
 pub mod raw;
 pub mod schema;
 mod staging;
+pub mod token_exchange;
+pub mod token_import;
 pub mod tokens;
 
 use crate::summaries::Registry;
