@@ -155,9 +155,6 @@ impl Import {
     async fn take(&mut self, number: u64, given: &Given) -> anyhow::Result<()> {
         let user_id = match self.user_id(given).await? {
             Ok(user_id) => user_id,
-            Err(error @ GarminError::Misconfigured { .. }) if self.report.imported == 0 => {
-                return Err(anyhow::Error::new(error).context(format!("line {number}")));
-            }
             Err(error) => {
                 self.report.failed(number, &with_causes(&error));
                 return Ok(());

@@ -69,13 +69,6 @@ enum NotExchanged {
     Garmin(#[from] GarminError),
 }
 
-impl NotExchanged {
-    /// Whether the next token would fare no better.
-    fn is_about_all(&self) -> bool {
-        matches!(self, Self::NotPrepared | Self::Garmin(GarminError::Misconfigured { .. }))
-    }
-}
-
 impl Migration {
     async fn run(&mut self, stop: &CancellationToken, bar: &ProgressBar) -> anyhow::Result<()> {
         let mut before = i64::MAX;
@@ -116,7 +109,8 @@ impl Migration {
                 }
                 Ok(())
             }
-            Err(error) if error.is_about_all() && self.report.exchanged == 0 => Err(error.into()),
+            // Then it refuses all the others too.
+            Err(error @ NotExchanged::NotPrepared) if self.report.exchanged == 0 => Err(error.into()),
             Err(error) => {
                 self.report.left(&with_causes(&error), 1);
                 Ok(())
