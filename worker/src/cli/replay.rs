@@ -88,7 +88,7 @@ pub(super) async fn run(options: ReplayOptions) -> anyhow::Result<()> {
 }
 
 /// The ends of an entry that are told, in this order.
-const OUTCOMES: [&str; 5] = ["created", "updated", "unchanged", "stale", "rejected"];
+const OUTCOMES: [&str; 6] = ["created", "updated", "unchanged", "stale", "rejected", "withdrawn"];
 
 /// One line a type: what became of its summaries.
 fn report(metrics: &Metrics) {
