@@ -1,3 +1,4 @@
+DROP INDEX garmin_raw.notification_not_noted;
 DROP INDEX garmin_raw.notification_user_ids;
 ALTER TABLE garmin_raw.notification DROP COLUMN user_ids;
 DROP TABLE garmin_oauth.sealing_key;

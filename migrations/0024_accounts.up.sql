@@ -73,7 +73,7 @@ CREATE TABLE garmin_oauth.erased (
     erased_at   timestamptz NOT NULL
 );
 COMMENT ON TABLE garmin_oauth.erased IS
-    'SHA-256 of the ids of users who were erased: what still comes about them is not stored, until they consent again.';
+    'SHA-256 of the ids of users who were erased: what was received before a newer consent of theirs is not stored.';
 
 CREATE TABLE garmin_oauth.sealing_key (
     key_id     text PRIMARY KEY,
@@ -87,3 +87,5 @@ ALTER TABLE garmin_raw.notification ADD COLUMN user_ids text[];
 COMMENT ON COLUMN garmin_raw.notification.user_ids IS
     'Whose entries it holds, without repetition; null in rows of versions that did not note it.';
 CREATE INDEX notification_user_ids ON garmin_raw.notification USING gin (user_ids) WITH (fastupdate = on);
+-- Those that are still to be noted.
+CREATE INDEX notification_not_noted ON garmin_raw.notification (message_id) WHERE user_ids IS NULL;

@@ -8,7 +8,7 @@ use std::sync::LazyLock;
 use apollo_shared::envelope::{Envelope, Microseconds};
 use apollo_worker::message::Message;
 use apollo_worker::summaries::Registry;
-use apollo_worker::summaries::notification;
+use apollo_worker::summaries::notification::{self, Reading};
 use serde_json::value::RawValue;
 
 static REGISTRY: LazyLock<Registry> = LazyLock::new(Registry::new);
@@ -34,7 +34,7 @@ pub fn read_notification(body: &[u8]) {
         body: body.to_vec(),
     };
     for raw_is_kept in [true, false] {
-        let found = notification::read(&REGISTRY, &message, raw_is_kept);
+        let found = notification::read(&REGISTRY, &message, Reading { raw_is_kept, has_gaps: false });
         let bytes: usize = found.rows.iter().map(|(_, row)| row.encoded.len()).sum();
         let bound = BYTES_A_BYTE * body.len() + BYTES_A_ROW * found.rows.len();
         assert!(bytes <= bound, "{bytes} bytes in {} rows of {} bytes", found.rows.len(), body.len());

@@ -76,7 +76,8 @@ impl Metrics {
             summaries: counter(
                 "apollo_worker_summaries_total",
                 "Entries of notifications by type and outcome: created, updated, unchanged, stale, rejected \
-                 (now a dead letter), raw (kept in garmin_raw only, as no table takes them).",
+                 (now a dead letter), raw (kept in garmin_raw only, as no table takes them), withdrawn (kept nowhere, \
+                 as their users have withdrawn).",
                 &["type", "outcome"],
             )?,
             fields_unknown: counter(
@@ -154,6 +155,11 @@ impl Metrics {
     /// Entries that no table takes are kept in the raw notification only.
     pub fn kept_raw(&self, key: &str, count: u64) {
         self.summaries.with_label_values(&[key, "raw"]).inc_by(count);
+    }
+
+    /// Entries of users who have withdrawn were kept nowhere.
+    pub fn withdrawn(&self, key: &str, count: u64) {
+        self.summaries.with_label_values(&[key, "withdrawn"]).inc_by(count);
     }
 
     /// How many entries came to which end so far, by type and outcome.

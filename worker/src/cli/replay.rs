@@ -99,7 +99,7 @@ fn bar(notifications: u64) -> ProgressBar {
 }
 
 /// The ends of an entry that are told, in this order.
-const OUTCOMES: [&str; 5] = ["created", "updated", "unchanged", "stale", "rejected"];
+const OUTCOMES: [&str; 6] = ["created", "updated", "unchanged", "stale", "rejected", "withdrawn"];
 
 /// One line a type: what became of its summaries.
 fn report(metrics: &Metrics) {

@@ -8,7 +8,7 @@ use super::tokens::{self, NewToken};
 use apollo_shared::consent::{Status, SubjectId};
 use apollo_shared::secrets::Keyring;
 use sha2::{Digest as _, Sha256};
-use sqlx::PgConnection;
+use sqlx::{Connection as _, PgConnection};
 use time::OffsetDateTime;
 
 /// The key of the advisory lock.
@@ -17,6 +17,12 @@ const ACCOUNT_LOCK: i64 = 0x0061_6363_6f75_6e74; // "account"
 /// Waits until no other transaction looks at or changes accounts; until the end of this one.
 pub(super) async fn lock(connection: &mut PgConnection) -> sqlx::Result<()> {
     sqlx::query("SELECT pg_advisory_xact_lock($1)").bind(ACCOUNT_LOCK).execute(connection).await?;
+    Ok(())
+}
+
+/// Waits until no other transaction changes accounts, and keeps them from it until the end of this one.
+pub(super) async fn lock_shared(connection: &mut PgConnection) -> sqlx::Result<()> {
+    sqlx::query("SELECT pg_advisory_xact_lock_shared($1)").bind(ACCOUNT_LOCK).execute(connection).await?;
     Ok(())
 }
 
@@ -42,8 +48,9 @@ pub struct Link<'a> {
 }
 
 impl Link<'_> {
-    /// Links the two, stores the token, and makes the user active. A conflict changes nothing, and is returned:
-    /// [`Status::Linked`], [`Status::SubjectTaken`] or [`Status::AccountTaken`].
+    /// Links the two, stores the token, and makes the user active; one who was erased, for what is received from now
+    /// on. A conflict changes nothing, and is returned: [`Status::Linked`], [`Status::SubjectTaken`] or
+    /// [`Status::AccountTaken`].
     ///
     /// # Errors
     /// PostgreSQL's. To be called in a transaction.
@@ -54,7 +61,7 @@ impl Link<'_> {
         }
         sqlx::query(
             "INSERT INTO garmin_oauth.user_id AS stored (user_id, active, registered_at, permissions)
-             VALUES ($1, true, $2, $3)
+             VALUES ($1, true, greatest($2, (SELECT erased_at FROM garmin_oauth.erased WHERE user_digest = $4)), $3)
              ON CONFLICT (user_id) DO UPDATE
              SET active = true,
                  registered_at = greatest(stored.registered_at, stored.deregistered_at, excluded.registered_at),
@@ -63,6 +70,7 @@ impl Link<'_> {
         .bind(self.user_id)
         .bind(self.consented_at)
         .bind(self.permissions)
+        .bind(user_digest(self.user_id))
         .execute(&mut *connection)
         .await?;
         sqlx::query(
@@ -74,10 +82,6 @@ impl Link<'_> {
         .bind(self.consented_at)
         .execute(&mut *connection)
         .await?;
-        sqlx::query("DELETE FROM garmin_oauth.erased WHERE user_digest = $1")
-            .bind(user_digest(self.user_id))
-            .execute(&mut *connection)
-            .await?;
         tokens::insert(connection, keyring, self.user_id, self.token).await?;
         Ok(Status::Linked)
     }
@@ -121,7 +125,8 @@ pub async fn deregister(
     sqlx::query_scalar(
         "INSERT INTO garmin_oauth.user_id AS stored (user_id, active, deregistered_at)
          SELECT $1, false, $2
-         WHERE NOT EXISTS (SELECT FROM garmin_oauth.erased WHERE user_digest = $3)
+         WHERE EXISTS (SELECT FROM garmin_oauth.user_id WHERE user_id = $1)
+            OR NOT EXISTS (SELECT FROM garmin_oauth.erased WHERE user_digest = $3)
          ON CONFLICT (user_id) DO UPDATE
          SET active = false,
              deregistered_at = CASE
@@ -148,10 +153,13 @@ pub async fn set_permissions(
     permissions: &[String],
     changed_at: OffsetDateTime,
 ) -> sqlx::Result<()> {
+    let mut transaction = connection.begin().await?;
+    lock_shared(&mut transaction).await?;
     sqlx::query(
         "INSERT INTO garmin_oauth.user_id AS stored (user_id, permissions, permissions_changed_at)
          SELECT $1, $2, $3
-         WHERE NOT EXISTS (SELECT FROM garmin_oauth.erased WHERE user_digest = $4)
+         WHERE EXISTS (SELECT FROM garmin_oauth.user_id WHERE user_id = $1)
+            OR NOT EXISTS (SELECT FROM garmin_oauth.erased WHERE user_digest = $4)
          ON CONFLICT (user_id) DO UPDATE
          SET permissions = excluded.permissions, permissions_changed_at = excluded.permissions_changed_at
          WHERE stored.permissions_changed_at IS NULL
@@ -161,9 +169,9 @@ pub async fn set_permissions(
     .bind(permissions)
     .bind(changed_at)
     .bind(user_digest(user_id))
-    .execute(connection)
+    .execute(&mut *transaction)
     .await?;
-    Ok(())
+    transaction.commit().await
 }
 
 /// A subject, and what is known of the user it is linked with.

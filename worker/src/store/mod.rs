@@ -1,6 +1,7 @@
 //! All SQL.
 //!
-//! A batch is one transaction: the notifications as received, and each type's rows, which one statement merges.
+//! A batch is one transaction: a look at who has withdrawn, the notifications as received, and each type's rows,
+//! which one statement merges.
 
 pub mod accounts;
 pub mod archive;
@@ -11,6 +12,7 @@ pub mod raw;
 pub mod schema;
 mod staging;
 pub mod tokens;
+pub mod withdrawals;
 
 use crate::summaries::Registry;
 use crate::summaries::batch::{Outcomes, Row, reduce};
@@ -24,6 +26,7 @@ use sqlx::{AssertSqlSafe, Connection as _, PgConnection, PgPool, Row as _};
 use staging::{RecordTypes, Records};
 use std::collections::BTreeSet;
 use std::time::Duration;
+use withdrawals::{Hindrance, Present, Withdrawn};
 
 /// How long to wait for a connection, made or free.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(10);
@@ -80,8 +83,19 @@ pub fn pool(options: PgConnectOptions, max_connections: u32) -> PgPool {
 pub struct Batch<'a> {
     /// Rows, each with the place of its table in the registry.
     pub rows: Vec<(usize, &'a Row)>,
-    /// The notifications they came in.
-    pub raw: &'a [RawNotification],
+    /// The notifications they came in, as far as these are kept.
+    pub raw: Vec<&'a RawNotification>,
+    /// Whom the notifications are about, in the order of the batch; halves of a batch hold all of it.
+    pub present: Vec<Present<'a>>,
+}
+
+/// What came of an attempt to write a batch.
+#[derive(Debug)]
+pub enum Written {
+    /// It is stored; what became of the rows of each table.
+    Stored(Vec<Outcomes>),
+    /// Nothing is stored, for these must be taken out of it first.
+    Withdrawn(Vec<Withdrawn>),
 }
 
 /// Writes batches.
@@ -96,17 +110,27 @@ pub struct Store<'a> {
 }
 
 impl Store<'_> {
-    /// Writes `batch` in one transaction. Returns what became of the rows of each table.
+    /// Writes `batch` in one transaction.
     ///
     /// # Errors
     /// Nothing has been written then but the users' records; see [`StoreError`].
-    pub async fn write(&self, batch: &Batch<'_>) -> Result<Vec<Outcomes>, StoreError> {
-        self.raw.ensure_partitions(self.pool, raw::days(batch.raw)).await?;
+    pub async fn write(&self, batch: &Batch<'_>) -> Result<Written, StoreError> {
+        self.raw.ensure_partitions(self.pool, raw::days(&batch.raw)).await?;
         let mut connection = self.pool.acquire().await?;
         let types = RecordTypes::of(&mut connection, self.registry).await?;
-        ensure_users(&mut connection, batch.rows.iter().map(|(_, row)| row.user_id.as_str())).await?;
-        let mut transaction = connection.begin().await?;
-        self.raw.write(&mut transaction, batch.raw).await?;
+        let of_rows: BTreeSet<&str> = batch.rows.iter().map(|(_, row)| row.user_id.as_str()).collect();
+        let mut transaction = loop {
+            let mut transaction = connection.begin().await?;
+            match withdrawals::hindrance(&mut transaction, &batch.present, &of_rows).await? {
+                None => break transaction,
+                Some(Hindrance::Withdrawn(withdrawn)) => return Ok(Written::Withdrawn(withdrawn)),
+                Some(Hindrance::Unknown(user_ids)) => {
+                    transaction.rollback().await?;
+                    withdrawals::put_on_record(&mut connection, user_ids).await?;
+                }
+            }
+        };
+        self.raw.write(&mut transaction, &batch.raw).await?;
         let mut outcomes = Vec::with_capacity(self.registry.tables().len());
         for (place, table) in self.registry.tables().iter().enumerate() {
             let rows = batch.rows.iter().filter(|(of, _)| *of == place).map(|(_, row)| *row);
@@ -118,27 +142,8 @@ impl Store<'_> {
             outcomes.push(of_table);
         }
         transaction.commit().await?;
-        Ok(outcomes)
+        Ok(Written::Stored(outcomes))
     }
-}
-
-/// A user whose data comes before a consent is known is put on record now (design.md section 5). Before the
-/// batch's transaction, not in it: others that bring data of the same user would wait for its end.
-async fn ensure_users<'a>(
-    connection: &mut PgConnection,
-    user_ids: impl Iterator<Item = &'a str>,
-) -> Result<(), StoreError> {
-    let distinct: Vec<&str> = user_ids.collect::<BTreeSet<_>>().into_iter().collect();
-    if distinct.is_empty() {
-        return Ok(());
-    }
-    sqlx::query(
-        "INSERT INTO garmin_oauth.user_id (user_id) SELECT unnest($1::text[]) ON CONFLICT DO NOTHING",
-    )
-    .bind(distinct)
-    .execute(connection)
-    .await?;
-    Ok(())
 }
 
 async fn merge(

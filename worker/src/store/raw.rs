@@ -7,6 +7,7 @@ use super::error::{StoreError, lacks_partition};
 use crate::message::Message;
 use apollo_shared::envelope::Microseconds;
 use apollo_shared::secrets::Keyring;
+use sqlx::types::Json;
 use sqlx::{AssertSqlSafe, PgConnection, PgPool};
 use std::collections::BTreeSet;
 use std::sync::{Mutex, PoisonError};
@@ -26,14 +27,20 @@ pub struct RawNotification {
     received_at: OffsetDateTime,
     endpoint: String,
     body: Vec<u8>,
+    user_ids: Vec<String>,
 }
 
+/// Bytes that the id of a user may have to be noted with the notifications that name it: Garmin's have 36, and the
+/// index takes no more than 2,700.
+const LONGEST_USER_ID: usize = 1000;
+
 impl RawNotification {
-    /// Compresses and seals `message`; it can only be opened as the body of the same message id.
+    /// Compresses and seals `message`, whose entries are about `user_ids`; it can only be opened as the body of the
+    /// same message id.
     ///
     /// # Errors
     /// None in practice: compressing into memory does not fail.
-    pub fn seal(message: &Message, keyring: &Keyring) -> std::io::Result<Self> {
+    pub fn seal(message: &Message, user_ids: &BTreeSet<String>, keyring: &Keyring) -> std::io::Result<Self> {
         let compressed = zstd::bulk::compress(&message.body, COMPRESSION_LEVEL)?;
         let message_id = message.envelope.message_id;
         Ok(Self {
@@ -41,6 +48,7 @@ impl RawNotification {
             received_at: instant(message.envelope.received_at),
             endpoint: message.envelope.endpoint.clone(),
             body: keyring.seal(&compressed, message_id.as_bytes()),
+            user_ids: noted(user_ids),
         })
     }
 
@@ -51,12 +59,17 @@ impl RawNotification {
     }
 }
 
+/// The users of a notification that are noted with it.
+pub(super) fn noted(user_ids: &BTreeSet<String>) -> Vec<String> {
+    user_ids.iter().filter(|id| id.len() <= LONGEST_USER_ID).cloned().collect()
+}
+
 /// The days that `notifications` arrived on, UTC.
-pub fn days(notifications: &[RawNotification]) -> BTreeSet<Date> {
+pub fn days(notifications: &[&RawNotification]) -> BTreeSet<Date> {
     notifications.iter().map(|raw| raw.received_at.date()).collect()
 }
 
-fn instant(microseconds: Microseconds) -> OffsetDateTime {
+pub(super) fn instant(microseconds: Microseconds) -> OffsetDateTime {
     OffsetDateTime::from_unix_timestamp_nanos(i128::from(microseconds.0) * 1000)
         .unwrap_or(OffsetDateTime::UNIX_EPOCH)
 }
@@ -94,21 +107,23 @@ impl RawStore {
     pub async fn write(
         &self,
         connection: &mut PgConnection,
-        notifications: &[RawNotification],
+        notifications: &[&RawNotification],
     ) -> Result<(), StoreError> {
         if notifications.is_empty() {
             return Ok(());
         }
-        let column = |of: fn(&RawNotification) -> Uuid| notifications.iter().map(of).collect::<Vec<_>>();
         let written = sqlx::query(
-            "INSERT INTO garmin_raw.notification (message_id, received_at, endpoint, body)
-             SELECT * FROM unnest($1::uuid[], $2::timestamptz[], $3::text[], $4::bytea[])
+            "INSERT INTO garmin_raw.notification (message_id, received_at, endpoint, body, user_ids)
+             SELECT message_id, received_at, endpoint, body, ARRAY(SELECT jsonb_array_elements_text(user_ids))
+             FROM unnest($1::uuid[], $2::timestamptz[], $3::text[], $4::bytea[], $5::jsonb[])
+                 AS kept (message_id, received_at, endpoint, body, user_ids)
              ON CONFLICT DO NOTHING",
         )
-        .bind(column(|raw| raw.message_id))
+        .bind(notifications.iter().map(|raw| raw.message_id).collect::<Vec<_>>())
         .bind(notifications.iter().map(|raw| raw.received_at).collect::<Vec<_>>())
         .bind(notifications.iter().map(|raw| raw.endpoint.as_str()).collect::<Vec<_>>())
         .bind(notifications.iter().map(|raw| raw.body.as_slice()).collect::<Vec<_>>())
+        .bind(notifications.iter().map(|raw| Json(&raw.user_ids)).collect::<Vec<_>>())
         .execute(connection)
         .await;
         if written.as_ref().is_err_and(lacks_partition) {

@@ -3,23 +3,25 @@
 //! All of a batch is read first, then written in one transaction, over and over while the database is away.
 //! When a row's data makes the transaction fail, the batch is halved until the row is found; halves may be
 //! written one after the other, as their order does not matter (design.md, law 3).
+//! Whether a user has withdrawn is known for sure only inside of that transaction (law 6). It is seldom so, hence a
+//! batch is read as if nobody had, and what belongs to those who have is taken out when the store says so.
 
 use super::Registry;
 use super::batch::{Outcomes, Row};
-use super::notification::{self, Notification};
+use super::notification;
+use super::reading::{Read, Reader};
 use crate::lane::{Handled, Handler};
 use crate::message::{Message, Outgoing, Reason};
 use crate::metrics::Metrics;
 use crate::store::error::StoreError;
 use crate::store::raw::{RawNotification, RawStore};
-use crate::store::{Batch, DATABASE, Store, database_backoff, schema};
+use crate::store::withdrawals::{Present, Withdrawn};
+use crate::store::{Batch, DATABASE, Store, Written, database_backoff, schema};
 use apollo_shared::admin::Readiness;
 use apollo_shared::secrets::Keyring;
 use apollo_shared::telemetry::with_causes;
 use apollo_shared::topology::Lane;
 use sqlx::PgPool;
-use std::io;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
@@ -68,26 +70,34 @@ impl Handler for SummariesHandler {
     }
 
     async fn handle(&self, messages: Arc<Vec<Message>>, stop: &CancellationToken) -> Handled {
-        let Ok(read) = self.read(Arc::clone(&messages)).await else {
+        let Ok(mut reads) = self.reader().read(Arc::clone(&messages)).await else {
             return Handled::GivenBack;
         };
-        let rows = read.notifications.iter().flat_map(|notification| &notification.rows);
-        let rows = rows.map(|(table, row)| (*table, row)).collect();
-        let Some(refused) = self.write(Batch { rows, raw: &read.raw }, messages.len(), stop).await else {
-            return Handled::GivenBack;
-        };
-        let mut outgoing: Vec<Outgoing> =
-            refused.iter().filter_map(|refused| self.dead_letter(&messages, refused)).collect();
-        self.count(&messages, &read.notifications);
-        outgoing.extend(read.notifications.into_iter().flat_map(|notification| notification.outgoing));
-        Handled::Done(outgoing)
+        loop {
+            let withdrawn = match self.write(&batch(&messages, &reads), messages.len(), stop).await {
+                None => return Handled::GivenBack,
+                Some(Attempt::Written(refused)) => {
+                    let dead =
+                        refused.iter().filter_map(|refused| self.dead_letter(&messages, &reads, refused));
+                    let dead: Vec<Outgoing> = dead.collect();
+                    return Handled::Done(self.finish(&messages, reads, dead));
+                }
+                Some(Attempt::Withdrawn(withdrawn)) => withdrawn,
+            };
+            match self.reader().read_without(withdrawn, Arc::clone(&messages), reads).await {
+                Ok(rest) => reads = rest,
+                Err(_) => return Handled::GivenBack,
+            }
+        }
     }
 }
 
-/// A batch as read.
-struct Read {
-    notifications: Vec<Notification>,
-    raw: Vec<RawNotification>,
+/// What came of an attempt to write a batch.
+enum Attempt<'a> {
+    /// It is written, but for what PostgreSQL refuses.
+    Written(Vec<Refused<'a>>),
+    /// It holds entries of users who have withdrawn.
+    Withdrawn(Vec<Withdrawn>),
 }
 
 /// What PostgreSQL refuses, and why.
@@ -104,36 +114,27 @@ enum Refusal<'a> {
 }
 
 impl SummariesHandler {
-    /// Reads on a thread of its own, as it keeps a core busy. Fails only when the program is being torn down or
-    /// has no memory left.
-    async fn read(&self, messages: Arc<Vec<Message>>) -> io::Result<Read> {
-        let registry = Arc::clone(&self.registry);
-        let keyring = Arc::clone(&self.keyring);
-        let raw_notifications = self.raw_notifications;
-        tokio::task::spawn_blocking(move || {
-            let raw_is_kept = raw_notifications != RawNotifications::NotKept;
-            let notifications =
-                messages.iter().map(|message| read_alone(&registry, message, raw_is_kept)).collect();
-            let kept: &[Message] = if raw_notifications == RawNotifications::Kept { &messages } else { &[] };
-            let raw = kept.iter().map(|message| RawNotification::seal(message, &keyring));
-            Ok(Read { notifications, raw: raw.collect::<io::Result<_>>()? })
-        })
-        .await?
+    fn reader(&self) -> Reader {
+        Reader {
+            registry: Arc::clone(&self.registry),
+            keyring: Arc::clone(&self.keyring),
+            raw_notifications: self.raw_notifications,
+        }
     }
 
-    /// Writes `batch`, in halves where it must be. Returns the rows that PostgreSQL refuses; nothing if
-    /// the database stayed away, or `stop` came first.
+    /// Writes `batch`, in halves where it must be. Nothing if the database stayed away, or `stop` came first.
     async fn write<'a>(
         &self,
-        batch: Batch<'a>,
+        batch: &Batch<'a>,
         messages: usize,
         stop: &CancellationToken,
-    ) -> Option<Vec<Refused<'a>>> {
+    ) -> Option<Attempt<'a>> {
         let mut refused = Vec::new();
-        let mut parts = vec![batch];
+        let mut parts = vec![batch.clone()];
         while let Some(part) = parts.pop() {
             match self.write_when_possible(&part, messages, stop).await? {
-                Ok(()) => {}
+                Ok(Written::Stored(outcomes)) => self.count_outcomes(&outcomes),
+                Ok(Written::Withdrawn(withdrawn)) => return Some(Attempt::Withdrawn(withdrawn)),
                 Err(error) => match part.halves() {
                     Some((left, right)) => parts.extend([left, right]),
                     None => {
@@ -143,7 +144,7 @@ impl SummariesHandler {
                 },
             }
         }
-        Some(refused)
+        Some(Attempt::Written(refused))
     }
 
     /// Writes `batch` as soon as the database can take it. The error is that of a row's data.
@@ -152,18 +153,19 @@ impl SummariesHandler {
         batch: &Batch<'_>,
         messages: usize,
         stop: &CancellationToken,
-    ) -> Option<Result<(), StoreError>> {
+    ) -> Option<Result<Written, StoreError>> {
         let store = Store { pool: &self.pool, registry: &self.registry, raw: &self.raw };
         let give_back = Instant::now() + LONGEST_HOLD;
         let mut backoff = database_backoff();
         loop {
             let begun = Instant::now();
             match store.write(batch).await {
-                Ok(outcomes) => {
-                    self.metrics.committed(begun.elapsed());
+                Ok(written) => {
+                    if let Written::Stored(_) = written {
+                        self.metrics.committed(begun.elapsed());
+                    }
                     self.readiness.ready(DATABASE);
-                    self.count_outcomes(&outcomes);
-                    return Some(Ok(()));
+                    return Some(Ok(written));
                 }
                 Err(error @ StoreError::Data(_)) => return Some(Err(error)),
                 Err(error @ StoreError::Unavailable(_)) => {
@@ -179,12 +181,13 @@ impl SummariesHandler {
         }
     }
 
-    fn dead_letter(&self, messages: &[Message], refused: &Refused<'_>) -> Option<Outgoing> {
+    fn dead_letter(&self, messages: &[Message], reads: &[Read], refused: &Refused<'_>) -> Option<Outgoing> {
         let message_id = match refused.what {
             Refusal::Row(_, row) => row.version.message_id,
             Refusal::Raw(raw) => raw.message_id(),
         };
-        let message = messages.iter().find(|message| message.envelope.message_id == message_id)?;
+        let place = messages.iter().position(|message| message.envelope.message_id == message_id)?;
+        let message = reads.get(place)?.message(&messages[place]);
         let reason = Reason::RefusedByDatabase;
         match refused.what {
             Refusal::Row(table, row) => {
@@ -201,14 +204,33 @@ impl SummariesHandler {
         }
     }
 
-    fn count(&self, messages: &[Message], notifications: &[Notification]) {
-        for (message, notification) in messages.iter().zip(notifications) {
+    /// Counts what came of a batch that is written. Returns what is to be published.
+    fn finish(&self, messages: &[Message], reads: Vec<Read>, mut outgoing: Vec<Outgoing>) -> Vec<Outgoing> {
+        for (message, Read { notification, withdrawn, .. }) in messages.iter().zip(reads) {
             self.metrics.lag(&message.envelope.endpoint, message.envelope.received_at);
+            withdrawn.iter().for_each(|(key, count)| self.metrics.withdrawn(key, *count));
             notification.kept_raw.iter().for_each(|(key, count)| self.metrics.kept_raw(key, *count));
             notification.rejected.iter().for_each(|(key, count)| self.metrics.rejected(key, *count));
             let unknown = notification.unknown_fields.iter();
             unknown.for_each(|(key, count)| self.metrics.fields_unknown(key, *count));
+            outgoing.extend(notification.outgoing);
+            outgoing.extend(notification.accounts);
         }
+        outgoing
+    }
+}
+
+/// What a batch brings into the database.
+fn batch<'a>(messages: &[Message], reads: &'a [Read]) -> Batch<'a> {
+    let rows = reads.iter().flat_map(|read| &read.notification.rows);
+    let present = messages.iter().zip(reads).map(|(message, read)| Present {
+        received_at: message.envelope.received_at,
+        user_ids: &read.notification.user_ids,
+    });
+    Batch {
+        rows: rows.map(|(table, row)| (*table, row)).collect(),
+        raw: reads.iter().filter_map(|read| read.raw.as_ref()).collect(),
+        present: present.collect(),
     }
 }
 
@@ -219,29 +241,22 @@ impl<'a> Batch<'a> {
             (1, 0) | (0, 0 | 1) => None,
             (0, count) => {
                 let (left, right) = self.raw.split_at(count / 2);
-                Some((Batch { rows: vec![], raw: left }, Batch { rows: vec![], raw: right }))
+                Some((self.part(&[], left), self.part(&[], right)))
             }
             (count, _) => {
                 let (left, right) = self.rows.split_at(count / 2);
-                let left = Batch { rows: left.to_vec(), raw: self.raw };
-                Some((left, Batch { rows: right.to_vec(), raw: &[] }))
+                Some((self.part(left, &self.raw), self.part(right, &[])))
             }
         }
+    }
+
+    fn part(&self, rows: &[(usize, &'a Row)], raw: &[&'a RawNotification]) -> Batch<'a> {
+        Batch { rows: rows.to_vec(), raw: raw.to_vec(), present: self.present.clone() }
     }
 
     /// The single row or notification that it is.
     fn refusal(&self) -> Option<Refusal<'a>> {
         let row = self.rows.first().map(|(table, row)| Refusal::Row(*table, row));
-        row.or_else(|| self.raw.first().map(Refusal::Raw))
+        row.or_else(|| self.raw.first().map(|raw| Refusal::Raw(raw)))
     }
-}
-
-/// A defect that panics over one message becomes that message's dead letter.
-fn read_alone(registry: &Registry, message: &Message, raw_is_kept: bool) -> Notification {
-    catch_unwind(AssertUnwindSafe(|| notification::read(registry, message, raw_is_kept))).unwrap_or_else(
-        |_| {
-            let dead = message.dead(Reason::Panic, "reading the message failed by a defect of Apollo's");
-            Notification { outgoing: vec![dead], ..Notification::default() }
-        },
-    )
 }

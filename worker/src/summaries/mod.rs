@@ -2,16 +2,18 @@
 //!
 //! A type is one file in `types` with one [`SummaryType`] in it, one line in its list and one migration.
 //! Columns, statements and encodings are derived from the declaration. The way of a body: [`notification`]
-//! takes it apart, [`entry`] reads one entry into values, [`batch`] brings the rows of many bodies together,
-//! and `store` writes them.
+//! takes it apart where [`body`] cuts it, [`entry`] reads one entry into values, [`batch`] brings the rows of many
+//! bodies together, and `store` writes them.
 
 pub mod batch;
+pub mod body;
 mod declaration;
 pub mod entry;
 pub mod field;
 pub mod handler;
 pub mod notification;
 mod number;
+mod reading;
 mod series;
 pub mod sql_type;
 pub mod storable;

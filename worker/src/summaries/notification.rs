@@ -4,23 +4,27 @@
 //! into them, and each is then read alone.
 
 use super::batch::{Row, Version};
+use super::body::{Body, UNKNOWN, USER_ID, endpoint_of, entries, is_gap, user_of};
 use super::entry::{self, Entry, Members, Rejection};
 use super::{Registry, SummaryType};
 use crate::message::{Message, Outgoing, Part, PartValue, Reason};
 use apollo_shared::endpoint::Endpoint;
 use apollo_shared::topology::Lane;
-use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
-use std::collections::BTreeMap;
-use std::fmt;
+use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What a notification holds.
 #[derive(Debug, Default)]
 pub struct Notification {
     /// Rows, each with the place of its table in the registry.
     pub rows: Vec<(usize, Row)>,
-    /// Dead letters, pings and account entries, to be published.
+    /// Dead letters and pings, to be published.
     pub outgoing: Vec<Outgoing>,
+    /// Entries about accounts, to be published whoever they are about.
+    pub accounts: Vec<Outgoing>,
+    /// Whom its entries are about, those that are not summaries and malformed ones too.
+    pub user_ids: BTreeSet<String>,
     /// Entries that no table takes yet, by key: kept raw.
     pub kept_raw: BTreeMap<&'static str, u64>,
     /// Entries that became dead letters, by key.
@@ -34,17 +38,23 @@ pub struct Notification {
 /// stored all the same, and harmless when it comes again.
 const MOST_DEAD_LETTERS: usize = 1000;
 
-/// The name in metrics of every key that is not Garmin's.
-const UNKNOWN: &str = "unknown";
+/// How a notification is to be read.
+#[derive(Debug, Clone, Copy)]
+pub struct Reading {
+    /// Whether the raw notification is stored too; where it is not, what no table takes becomes a dead letter, for
+    /// nothing may be lost.
+    pub raw_is_kept: bool,
+    /// Whether entries may have been taken out of it: a `null` is then no malformed entry, but nothing.
+    pub has_gaps: bool,
+}
 
-/// Takes `message` apart. `raw_is_kept` says whether the raw notification is stored too; where it is not,
-/// what no table takes becomes a dead letter, for nothing may be lost.
+/// Takes `message` apart.
 #[must_use]
-pub fn read(registry: &Registry, message: &Message, raw_is_kept: bool) -> Notification {
+pub fn read(registry: &Registry, message: &Message, reading: Reading) -> Notification {
     let mut reader = Reader {
         registry,
         message,
-        raw_is_kept,
+        reading,
         next_index: message.envelope.first_entry_index,
         dead_letters: Vec::new(),
         found: Notification::default(),
@@ -77,7 +87,7 @@ pub fn dead_entry(message: &Message, index: u32, reason: Reason, error: &str) ->
 struct Reader<'a> {
     registry: &'a Registry,
     message: &'a Message,
-    raw_is_kept: bool,
+    reading: Reading,
     next_index: u32,
     dead_letters: Vec<Outgoing>,
     found: Notification,
@@ -85,18 +95,22 @@ struct Reader<'a> {
 
 impl Reader<'_> {
     fn read_member(&mut self, key: &RawValue, value: &RawValue) {
+        if self.is_gap(value) {
+            return;
+        }
         let whole = Part { key: key.get(), value: PartValue::Whole(value), entry_index: self.next_index };
         let entries = entries(value);
         self.next_index += entries.as_ref().map_or(0, |entries| entries.len() as u32);
-        let endpoint = entry::string(key).and_then(|key| Endpoint::of_key(&key));
-        match (endpoint, entries) {
-            (None, entries) => self.keep_raw(UNKNOWN, &whole, entries.map_or(1, |entries| entries.len())),
+        match (endpoint_of(key), entries) {
+            (None, entries) => self.keep_raw(UNKNOWN, &whole, &entries.unwrap_or_else(|| vec![value])),
             (Some(endpoint), None) => {
+                self.note(user_of(value));
                 let error = format!("the value of {} is not a list", endpoint.key);
                 self.reject(endpoint.key, &whole, Reason::NotAList, &error);
             }
-            (Some(endpoint), Some(_)) if endpoint.lane == Lane::Account => {
-                self.found.outgoing.push(self.message.forwarded(&whole, endpoint.routing_key()));
+            (Some(endpoint), Some(entries)) if endpoint.lane == Lane::Account => {
+                entries.into_iter().for_each(|entry| self.note(user_of(entry)));
+                self.found.accounts.push(self.message.forwarded(&whole, endpoint.routing_key()));
             }
             (Some(endpoint), Some(entries)) => {
                 for (entry_index, entry) in (whole.entry_index..).zip(entries) {
@@ -108,22 +122,42 @@ impl Reader<'_> {
     }
 
     fn read_entry(&mut self, endpoint: &'static Endpoint, part: &Part<'_>, raw: &RawValue) {
+        if self.is_gap(raw) {
+            return;
+        }
         let members = match entry::open(raw) {
             Ok(members) => members,
-            Err(rejection) => return self.reject_entry(endpoint, part, &rejection),
+            Err(rejection) => {
+                self.note(user_of(raw));
+                return self.reject_entry(endpoint, part, &rejection);
+            }
         };
+        self.note(members.0.get(USER_ID).and_then(|id| entry::string(id)));
         let table = self.registry.position(endpoint.key);
         let announces = is_ping(&members);
         if announces && !table.is_some_and(|table| self.summary_type(table).pings_are_summaries) {
             return self.forward(endpoint, part);
         }
         match table {
-            None => self.keep_raw(endpoint.key, part, 1),
+            None => self.keep_raw(endpoint.key, part, &[raw]),
             Some(table) => match self.read_summary(table, endpoint.key, part, members) {
                 Err(rejection) => self.reject_entry(endpoint, part, &rejection),
                 Ok(()) if announces => self.forward(endpoint, part),
                 Ok(()) => {}
             },
+        }
+    }
+
+    fn is_gap(&self, value: &RawValue) -> bool {
+        self.reading.has_gaps && is_gap(value)
+    }
+
+    /// Notes whom an entry is about.
+    fn note(&mut self, user_id: Option<Cow<'_, str>>) {
+        if let Some(user_id) = user_id
+            && !self.found.user_ids.contains(user_id.as_ref())
+        {
+            self.found.user_ids.insert(user_id.into_owned());
         }
     }
 
@@ -163,10 +197,12 @@ impl Reader<'_> {
     }
 
     /// What no table takes is in the raw notification, or else becomes a dead letter.
-    fn keep_raw(&mut self, key: &'static str, part: &Part<'_>, entries: usize) {
-        if self.raw_is_kept {
-            *self.found.kept_raw.entry(key).or_default() += entries as u64;
-        } else {
+    fn keep_raw(&mut self, key: &'static str, part: &Part<'_>, entries: &[&RawValue]) {
+        entries.iter().for_each(|entry| self.note(user_of(entry)));
+        let present = entries.iter().filter(|entry| !self.is_gap(entry)).count();
+        if self.reading.raw_is_kept {
+            *self.found.kept_raw.entry(key).or_default() += present as u64;
+        } else if present > 0 || entries.is_empty() {
             let error = format!("no table takes {} yet, and raw notifications are not kept", part.key);
             self.reject(key, part, Reason::UnknownKey, &error);
         }
@@ -197,35 +233,6 @@ fn is_ping(members: &Members<'_>) -> bool {
     members.0.contains_key("callbackURL")
 }
 
-fn entries(value: &RawValue) -> Option<Vec<&RawValue>> {
-    serde_json::from_str(value.get()).ok()
-}
-
-/// A body's top level: keys as written, and values. A repeated key counts each time, as nothing may be lost.
-struct Body<'a>(Vec<(&'a RawValue, &'a RawValue)>);
-
-impl<'de> Deserialize<'de> for Body<'de> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct BodyVisitor;
-        impl<'de> Visitor<'de> for BodyVisitor {
-            type Value = Body<'de>;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an object")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-                let mut members = Vec::new();
-                while let Some(member) = map.next_entry()? {
-                    members.push(member);
-                }
-                Ok(Body(members))
-            }
-        }
-        deserializer.deserialize_map(BodyVisitor)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -240,7 +247,10 @@ mod tests {
             routing_key: "push.dailies".to_owned(),
             body: body.as_bytes().to_vec(),
         };
-        read(&Registry::new(), &message, raw_is_kept)
+        let reading = Reading { raw_is_kept, has_gaps: false };
+        let found = read(&Registry::new(), &message, reading);
+        assert_eq!(found.user_ids, super::super::body::user_ids(body.as_bytes()));
+        found
     }
 
     /// Any JSON, with the keys and values of real entries more often than by chance.
