@@ -9,6 +9,7 @@ mod comments;
 pub mod consents;
 pub mod error;
 pub mod raw;
+pub(crate) mod removal;
 pub mod schema;
 mod staging;
 pub mod tokens;
