@@ -1,22 +1,32 @@
 //! What the program does: one function a command.
 
+use std::collections::BTreeMap;
 use std::io::{self, BufWriter, ErrorKind, Write};
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
+use apollo_simulator::garmin::{Garmin, GarminOptions};
+use apollo_simulator::participant::ParticipantOptions;
+use apollo_simulator::participant::crowd::{consent_all, participants};
 use apollo_simulator::plan::{Notification, Plan};
 use apollo_simulator::sender::{self, SendOptions, SendReport};
 use apollo_simulator::verify;
 use serde::Serialize;
 use serde_json::value::RawValue;
 use sqlx::postgres::PgPoolOptions;
+use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-use crate::{PushArguments, VerifyArguments, output};
+use crate::{ConsentArguments, GarminArguments, PushArguments, VerifyArguments, output};
 
 /// How long an unreachable database is tried.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// What Ctrl-C is answered with while POSTs are under way.
+const FINISHING_POSTS: &str =
+    "stopping: waiting for the POSTs that are under way (Ctrl-C again to leave at once)";
 
 /// The exit code of a program ended by Ctrl-C.
 const INTERRUPTED: u8 = 130;
@@ -26,7 +36,7 @@ pub(crate) async fn push(arguments: PushArguments) -> Result<ExitCode> {
     let json = arguments.json;
     let options = options(arguments)?;
     let bar = output::bar(u64::from(plan.users) * u64::from(plan.days), "user-days");
-    let report = sender::send(&plan, &options, cancelled_by_ctrl_c(), |progress| {
+    let report = sender::send(&plan, &options, cancelled_by_ctrl_c(FINISHING_POSTS), |progress| {
         output::show_progress(&bar, progress)
     })
     .await?;
@@ -90,16 +100,83 @@ fn print_notifications(plan: &Plan, key: Option<&str>) -> io::Result<()> {
     out.flush()
 }
 
-fn options(arguments: PushArguments) -> Result<SendOptions> {
-    let ca_certificates = match &arguments.ca_file {
-        Some(file) => Some(
-            std::fs::read(file).with_context(|| format!("--ca-file {} cannot be read", file.display()))?,
-        ),
-        None => None,
+pub(crate) async fn garmin(arguments: GarminArguments) -> Result<ExitCode> {
+    let options = GarminOptions {
+        listen: arguments.listen,
+        consumer_key: arguments.consumer_key,
+        consumer_secret: arguments.consumer_secret,
+        user_ids: user_ids(&arguments.plan.plan()).collect(),
+        // A database may outlive this Garmin: no token may be given out a second time.
+        seed: fastrand::u64(..),
     };
+    let garmin = Garmin::start(options)
+        .await
+        .with_context(|| format!("--listen {} cannot be listened on", arguments.listen))?;
+    let settings = garmin.settings(arguments.oauth_version.into());
+    if arguments.json {
+        let env: BTreeMap<_, _> = settings.into_iter().collect();
+        println!("{}", serde_json::json!({ "url": garmin.url(), "env": env }));
+    } else {
+        output::print_settings(&settings);
+        eprintln!(
+            "serving {} until Ctrl-C; put the above into the .env file of the receiver and the worker",
+            garmin.url()
+        );
+    }
+    asked_to_stop().await?;
+    garmin.stop().await;
+    Ok(ExitCode::SUCCESS)
+}
+
+pub(crate) async fn consent(arguments: ConsentArguments) -> Result<ExitCode> {
+    let plan = arguments.plan.plan();
+    ensure!(
+        arguments.participants <= plan.users,
+        "--participants {} is more than the plan has users: raise --users, here and for `apollo-simulator garmin`",
+        arguments.participants
+    );
+    let options = ParticipantOptions {
+        ca_certificates: read_ca_file(arguments.ca_file.as_deref())?,
+        patience: Duration::from_secs(arguments.patience),
+        ..ParticipantOptions::new(&arguments.url)?
+    };
+    let everybody = participants(user_ids(&plan).take(arguments.participants as usize));
+    let cancellation = cancelled_by_ctrl_c("stopping: participants are left where they are");
+    let bar = output::bar(arguments.participants.into(), "participants");
+    let concurrency = arguments.concurrency.into();
+    let report = consent_all(&options, &everybody, concurrency, cancellation.clone(), |report| {
+        bar.set_position(report.finished());
+    })
+    .await;
+    bar.finish_and_clear();
+    if arguments.json {
+        println!("{}", serde_json::to_string(&report)?);
+    } else {
+        output::print_consents(&report);
+    }
+    Ok(match report.all_linked() {
+        true => ExitCode::SUCCESS,
+        false if cancellation.is_cancelled() => ExitCode::from(INTERRUPTED),
+        false => ExitCode::FAILURE,
+    })
+}
+
+/// Garmin's ids of the plan's users, in order.
+fn user_ids(plan: &Plan) -> impl Iterator<Item = String> + use<> {
+    plan.groups().flat_map(|group| group.user_ids())
+}
+
+fn read_ca_file(file: Option<&Path>) -> Result<Option<Vec<u8>>> {
+    let read = |file: &Path| {
+        std::fs::read(file).with_context(|| format!("--ca-file {} cannot be read", file.display()))
+    };
+    file.map(read).transpose()
+}
+
+fn options(arguments: PushArguments) -> Result<SendOptions> {
     Ok(SendOptions {
         client_id: arguments.client_id,
-        ca_certificates,
+        ca_certificates: read_ca_file(arguments.ca_file.as_deref())?,
         rate: arguments.rate,
         concurrency: arguments.concurrency.into(),
         max_attempts: Some(arguments.max_attempts),
@@ -107,13 +184,13 @@ fn options(arguments: PushArguments) -> Result<SendOptions> {
     })
 }
 
-/// The first Ctrl-C lets POSTs that are under way finish; a second one does not wait for them.
-fn cancelled_by_ctrl_c() -> CancellationToken {
+/// The first Ctrl-C ends the work, which may have to wait for something; a second one does not let it.
+fn cancelled_by_ctrl_c(notice: &'static str) -> CancellationToken {
     let cancellation = CancellationToken::new();
     let cancelled = cancellation.clone();
     tokio::spawn(async move {
         if tokio::signal::ctrl_c().await.is_ok() {
-            eprintln!("stopping: waiting for the POSTs that are under way (Ctrl-C again to leave at once)");
+            eprintln!("{notice}");
             cancelled.cancel();
         }
         if tokio::signal::ctrl_c().await.is_ok() {
@@ -121,4 +198,13 @@ fn cancelled_by_ctrl_c() -> CancellationToken {
         }
     });
     cancellation
+}
+
+/// Waits for Ctrl-C, or for SIGTERM, by which service managers end a program.
+async fn asked_to_stop() -> io::Result<()> {
+    let mut terminated = signal(SignalKind::terminate())?;
+    tokio::select! {
+        interrupted = tokio::signal::ctrl_c() => interrupted,
+        _ = terminated.recv() => Ok(()),
+    }
 }

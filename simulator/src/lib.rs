@@ -10,6 +10,8 @@
 //! | [`sender`] | pushes a plan to a receiver, repeating what is refused, as Garmin does |
 //! | [`expectation`] | works out the rows that a sequence of notifications must leave behind |
 //! | [`verify`] | compares PostgreSQL with that expectation, row for row |
+//! | [`garmin`] | is Garmin's OAuth provider, consent page and user API, with failures on demand |
+//! | [`participant`] | plays the browser of a participant who consents |
 //!
 //! Nothing here uses the code of the receiver, the worker or what they share: a test that compared the worker with
 //! itself would find nothing. The notifications are a pure function of the [`plan::Plan`], so the sender and the
@@ -22,12 +24,14 @@ mod delivery;
 mod device;
 pub mod difference;
 pub mod expectation;
+pub mod garmin;
 mod household;
 pub mod latency;
 mod member;
 mod oddities;
 mod open_day;
 mod outbox;
+pub mod participant;
 pub mod plan;
 mod rounding;
 pub mod sender;

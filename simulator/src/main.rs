@@ -1,22 +1,26 @@
-//! `apollo-simulator`: pushes what Garmin would push, and checks what became of it.
+//! `apollo-simulator`: pushes what Garmin would push, checks what became of it, and is the Garmin at which participants
+//! consent.
 
 mod commands;
 mod output;
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Result;
 use apollo_simulator::expectation::SUMMARY_TYPES;
+use apollo_simulator::garmin::OauthVersion;
 use apollo_simulator::plan::Plan;
 use clap::builder::PossibleValuesParser;
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 use reqwest::Url;
 
-/// Plays Garmin: pushes the health data of users who do not exist, and checks that the database holds all of it.
+/// Plays Garmin: pushes the health data of users who do not exist, checks that the database holds all of it, and lets
+/// those users consent.
 ///
-/// The same --users, --days and --seed (and --sample-interval) always make the same notifications, so `verify` knows what
-/// `push` has sent.
+/// The same --users, --days and --seed (and --sample-interval) always make the same users and notifications, so `verify`
+/// knows what `push` has sent, and `consent` whom `garmin` knows.
 #[derive(Debug, Parser)]
 #[command(name = "apollo-simulator", version, propagate_version = true)]
 struct Cli {
@@ -38,6 +42,16 @@ enum Command {
     Verify(VerifyArguments),
     /// Print a plan's notifications, one JSON object {"endpoint", "body"} a line, in the order of sending.
     Generate(GenerateArguments),
+    /// Be the Garmin at which participants consent: OAuth provider, consent page and user API, until Ctrl-C.
+    ///
+    /// Its accounts are the plan's users. It prints the variables that make a receiver and a worker use it, for their .env
+    /// file. Tokens are in memory: those that it has given out end with it.
+    Garmin(GarminArguments),
+    /// Play participants: open the consent page, agree on the page of `apollo-simulator garmin`, wait for the outcome.
+    ///
+    /// They are the plan's first users, as P-0001, P-0002 and so on. Ends with exit code 0 if everybody's account was
+    /// linked, 1 if not, 2 if nobody could be sent on the way, 130 after Ctrl-C.
+    Consent(ConsentArguments),
 }
 
 /// What to make.
@@ -105,6 +119,71 @@ struct GenerateArguments {
     key: Option<String>,
 }
 
+#[derive(Debug, Args)]
+struct GarminArguments {
+    /// Where to listen; port 0 takes any free one.
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8400")]
+    listen: SocketAddr,
+    /// The key of the only app that this Garmin knows; its client id under OAuth 2.0.
+    #[arg(long, value_name = "KEY", default_value = "simulated-consumer-key")]
+    consumer_key: String,
+    /// The app's secret.
+    #[arg(long, value_name = "SECRET", default_value = "simulated-consumer-secret")]
+    consumer_secret: String,
+    /// How participants are to consent; both are served, this is what the variables say.
+    #[arg(long, value_name = "VERSION", default_value = "2")]
+    oauth_version: Version,
+    #[command(flatten)]
+    plan: PlanArguments,
+    /// Print one JSON object {"url", "env"} instead, when ready.
+    #[arg(long)]
+    json: bool,
+}
+
+/// A version of OAuth.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Version {
+    /// OAuth 1.0a
+    #[value(name = "1")]
+    One,
+    /// OAuth 2.0 with PKCE
+    #[value(name = "2")]
+    Two,
+}
+
+impl From<Version> for OauthVersion {
+    fn from(version: Version) -> Self {
+        match version {
+            Version::One => Self::One,
+            Version::Two => Self::Two,
+        }
+    }
+}
+
+#[derive(Debug, Args)]
+struct ConsentArguments {
+    /// The receiver as participants call it (its RECEIVER__PUBLIC_URL).
+    #[arg(long)]
+    url: Url,
+    /// How many participants.
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
+    participants: u32,
+    #[command(flatten)]
+    plan: PlanArguments,
+    /// How many of them are on their way at the same time.
+    #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..=4_096))]
+    concurrency: u16,
+    /// How long each waits for the outcome.
+    #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..=3_600))]
+    patience: u64,
+    /// One more certificate authority to trust, or several, in a PEM file.
+    #[arg(long, value_name = "FILE")]
+    ca_file: Option<PathBuf>,
+    /// Print the result as one JSON object.
+    #[arg(long)]
+    json: bool,
+}
+
 /// The top-level keys of all types.
 fn keys() -> impl Iterator<Item = &'static str> {
     SUMMARY_TYPES.iter().flat_map(|summary_type| summary_type.keys).copied()
@@ -137,6 +216,8 @@ async fn run(command: Command) -> Result<ExitCode> {
         Command::Push(arguments) => commands::push(arguments).await,
         Command::Verify(arguments) => commands::verify(arguments).await,
         Command::Generate(arguments) => commands::generate(&arguments.plan.plan(), arguments.key.as_deref()),
+        Command::Garmin(arguments) => commands::garmin(arguments).await,
+        Command::Consent(arguments) => commands::consent(arguments).await,
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use apollo_simulator::participant::crowd::CrowdReport;
 use apollo_simulator::sender::{Progress, SendReport};
 use apollo_simulator::verify::VerifyReport;
 use indicatif::{HumanBytes, HumanCount, ProgressBar, ProgressStyle};
@@ -83,6 +84,29 @@ pub(crate) fn print_verified(report: &VerifyReport) {
     print_line("of users not in the plan", HumanCount(report.of_others));
     for difference in &report.differences {
         println!("{difference}");
+    }
+}
+
+/// In the form of an .env file.
+pub(crate) fn print_settings(settings: &[(&'static str, String)]) {
+    for (name, value) in settings {
+        println!("{name}={value}");
+    }
+}
+
+pub(crate) fn print_consents(report: &CrowdReport) {
+    print_line("participants", HumanCount(report.participants));
+    for (outcome, count) in &report.outcomes {
+        print_line(&format!("  {outcome}"), HumanCount(*count));
+    }
+    print_line("seconds", format!("{:.1}", report.seconds));
+    let latency = report.latency;
+    print_line(
+        "each p50 / max",
+        format!("{:.2} / {:.2} s", latency.p50_ms / 1_000.0, latency.max_ms / 1_000.0),
+    );
+    if let Some(problem) = &report.first_problem {
+        eprintln!("the first participant who was stuck: {problem}");
     }
 }
 

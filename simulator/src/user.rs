@@ -174,7 +174,7 @@ fn garmin_id(rng: &mut Rng) -> String {
 }
 
 /// 32 digits as a UUID.
-fn dashed(digits: &str) -> String {
+pub(crate) fn dashed(digits: &str) -> String {
     let (a, b, c, d, e) = (&digits[..8], &digits[8..12], &digits[12..16], &digits[16..20], &digits[20..]);
     format!("{a}-{b}-{c}-{d}-{e}")
 }

@@ -1,6 +1,13 @@
 //! `apollo-worker`: the service, and the commands that operators give.
 
+mod confirm;
+mod database;
+mod garmin;
+mod invite;
+mod output;
 mod replay;
+mod subjects;
+mod tokens;
 
 use crate::app::Worker;
 use crate::config::{AdminConfig, DatabaseConfig, WorkerConfig};
@@ -9,9 +16,12 @@ use apollo_shared::secrets::Keyring;
 use apollo_shared::telemetry::{self, LogConfig};
 use apollo_shared::{admin, shutdown};
 use clap::{Args, Parser, Subcommand};
+use invite::InviteOptions;
 use replay::ReplayOptions;
 use sqlx::postgres::PgConnectOptions;
+use subjects::Subjects;
 use time::OffsetDateTime;
+use tokens::Tokens;
 
 /// Stores what Apollo's receiver took from Garmin in PostgreSQL.
 ///
@@ -34,6 +44,15 @@ enum Command {
     /// Reads notifications of the past from garmin_raw again, into tables that did not exist when they came, or
     /// were damaged since; safe at any time, beside running workers, and many times
     Replay(Box<ReplayOptions>),
+    /// Prints links that let participants consent, each as one subject and until it expires; with
+    /// RECEIVER__INVITATIONS=required nobody can consent without one
+    Invite(InviteOptions),
+    /// Imports, migrates and counts the tokens that let Apollo call Garmin for users
+    #[command(subcommand)]
+    Tokens(Tokens),
+    /// Shows the study's subjects, and ends a subject's participation
+    #[command(subcommand)]
+    Subjects(Subjects),
     /// Makes keys for SECRETS__KEYS
     #[command(subcommand)]
     Keys(Keys),
@@ -95,6 +114,9 @@ pub async fn run(cli: Cli) -> anyhow::Result<()> {
             migrate(&options, action.unwrap_or(MigrateAction::Up)).await
         }
         Command::Replay(options) => replay::run(*options).await,
+        Command::Invite(options) => invite::run(options),
+        Command::Tokens(tokens) => tokens::run(tokens).await,
+        Command::Subjects(subjects) => subjects::run(subjects).await,
         Command::Keys(Keys::New { id }) => {
             let id = id.unwrap_or_else(|| OffsetDateTime::now_utc().date().to_string());
             println!("{}", Keyring::generate(&id));

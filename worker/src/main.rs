@@ -1,6 +1,9 @@
 //! The program `apollo-worker`; everything is in the library.
 
 use apollo_shared::config::{EXIT_USAGE, load};
+use apollo_shared::garmin::GarminConfigError;
+use apollo_shared::secrets::KeyError;
+use apollo_worker::account::AccountError;
 use apollo_worker::app::BuildError;
 use apollo_worker::cli::{self, Cli};
 use apollo_worker::store::DatabaseUrlError;
@@ -23,6 +26,9 @@ fn main() -> ExitCode {
         Err(error) => {
             eprintln!("error: {error:#}");
             let usage = error.is::<DatabaseUrlError>()
+                || error.is::<KeyError>()
+                || error.is::<GarminConfigError>()
+                || matches!(error.downcast_ref(), Some(AccountError::NotConfigured))
                 || error.downcast_ref::<BuildError>().is_some_and(BuildError::is_usage);
             if usage { ExitCode::from(EXIT_USAGE) } else { ExitCode::FAILURE }
         }

@@ -1,5 +1,6 @@
 //! End-to-end tests over real services. `cargo xtask test` starts those and runs them.
 
+mod accounts;
 mod bad_input;
 mod convergence;
 mod database;

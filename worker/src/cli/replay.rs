@@ -1,5 +1,6 @@
 //! `apollo-worker replay`.
 
+use super::output;
 use crate::config::DatabaseConfig;
 use crate::metrics::Metrics;
 use crate::replay::{Progress, Replay};
@@ -13,10 +14,9 @@ use apollo_shared::endpoint::Endpoint;
 use apollo_shared::secrets::{Keyring, SecretsConfig};
 use apollo_shared::shutdown;
 use clap::Args;
-use indicatif::{HumanCount, ProgressBar, ProgressStyle};
+use indicatif::HumanCount;
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::time::Duration;
 use time::format_description::well_known::Rfc3339;
 use time::macros::format_description;
 use time::{Date, OffsetDateTime};
@@ -80,22 +80,11 @@ pub(super) async fn run(options: ReplayOptions) -> anyhow::Result<()> {
     };
     let replay = Replay { from: options.from, to, pool, keyring, handler };
 
-    let bar = bar(replay.count().await?);
+    let bar = output::bar(replay.count().await?, "notifications");
     let done = replay.run(&stop, |progress| bar.set_position(progress.notifications)).await;
     bar.finish_and_clear();
     report(&metrics);
     conclude(done?)
-}
-
-/// Drawn on stderr, if that is a terminal.
-fn bar(notifications: u64) -> ProgressBar {
-    let bar = ProgressBar::new(notifications);
-    let template = "{elapsed_precise} [{bar:40}] {human_pos}/{human_len} notifications, {eta} left";
-    if let Ok(style) = ProgressStyle::with_template(template) {
-        bar.set_style(style.progress_chars("=> "));
-    }
-    bar.enable_steady_tick(Duration::from_millis(200));
-    bar
 }
 
 /// The ends of an entry that are told, in this order.

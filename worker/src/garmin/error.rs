@@ -73,10 +73,12 @@ pub enum GarminError {
         /// The code of the error in RFC 6749 (5.2) or OAuth's problem reporting.
         error: &'static str,
     },
-    /// Garmin does not take our own credentials, or the time of our clock: worth another attempt once that is mended.
+    /// Garmin does not take our own credentials, the time of our clock, or a signature that was made with the wrong
+    /// secret of a token: worth another attempt once that is mended.
     #[error(
         "Garmin ({call}) refuses Apollo itself ({error}): GARMIN__CONSUMER_KEY and GARMIN__CONSUMER_SECRET must be \
-         those of the app in Garmin's developer portal, and this machine's clock must be right"
+         those of the app in Garmin's developer portal, this machine's clock must be right, and a token that was \
+         imported must have the secret that Garmin gave with it"
     )]
     Misconfigured {
         /// What was asked.

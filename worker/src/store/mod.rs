@@ -8,10 +8,13 @@ pub mod archive;
 mod comments;
 pub mod consents;
 pub mod error;
+pub mod overview;
 pub mod raw;
 pub(crate) mod removal;
 pub mod schema;
 mod staging;
+pub mod token_exchange;
+pub mod token_import;
 pub mod tokens;
 pub mod withdrawals;
 

@@ -314,10 +314,12 @@ async fn garmin_is_away() {
     assert_eq!(kind(garmin.client.user_id(&bearer()).await), "Unavailable");
     assert_eq!(garmin.counted(), "user_id error");
 
-    let closed = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
-    let metrics = Arc::new(Metrics::new().unwrap());
-    let client = client(&format!("http://{closed}"), metrics);
+    let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", silent.local_addr().unwrap());
+    let hang_up = tokio::spawn(async move { while silent.accept().await.is_ok() {} });
+    let client = client(&url, Arc::new(Metrics::new().unwrap()));
     assert_eq!(kind(client.refresh("hush").await), "Unavailable");
+    hang_up.abort();
 }
 
 #[test]

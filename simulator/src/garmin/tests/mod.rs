@@ -1,0 +1,7 @@
+//! The simulated Garmin over real HTTP: each thing that it grants, and each that it refuses.
+
+mod app;
+mod failures;
+mod oauth1;
+mod oauth2;
+mod users;
