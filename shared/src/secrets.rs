@@ -96,6 +96,11 @@ impl Keyring {
         &self.keys[0].id
     }
 
+    /// The ids of all keys, the one that seals first.
+    pub fn ids(&self) -> impl Iterator<Item = &str> {
+        self.keys.iter().map(|key| key.id.as_str())
+    }
+
     /// A fresh entry for `SECRETS__KEYS`.
     #[must_use]
     pub fn generate(id: &str) -> String {
@@ -112,10 +117,8 @@ impl Keyring {
         let sealed = cipher
             .encrypt(&nonce, Payload { msg: plain, aad: context })
             .expect("a value below 256 GB can be sealed");
-        let mut value = Vec::with_capacity(2 + id.len() + NONCE_BYTES + sealed.len());
-        value.push(FORMAT);
-        value.push(id.len() as u8);
-        value.extend_from_slice(id.as_bytes());
+        let mut value = sealed_prefix(id);
+        value.reserve(NONCE_BYTES + sealed.len());
         value.extend_from_slice(&nonce);
         value.extend_from_slice(&sealed);
         value
@@ -142,6 +145,14 @@ impl Keyring {
             .decrypt(&XNonce::from(*nonce), Payload { msg: sealed, aad: context })
             .map_err(|_| OpenError::Altered)
     }
+}
+
+/// The bytes that everything begins with that the key `id` has sealed.
+#[must_use]
+pub fn sealed_prefix(id: &str) -> Vec<u8> {
+    let mut prefix = vec![FORMAT, id.len() as u8];
+    prefix.extend_from_slice(id.as_bytes());
+    prefix
 }
 
 impl std::fmt::Debug for Keyring {
@@ -175,6 +186,14 @@ mod tests {
             keyring(&[&new]).unwrap().open(&sealed, b"user 1"),
             Err(OpenError::UnknownKey("2026-01".into()))
         );
+    }
+
+    #[test]
+    fn the_key_of_a_sealed_value_is_known_by_its_first_bytes() {
+        let both = keyring(&[&Keyring::generate("a"), &Keyring::generate("ab")]).unwrap();
+        assert_eq!((both.first_id(), both.ids().collect::<Vec<_>>()), ("a", vec!["a", "ab"]));
+        let sealed = both.seal(b"token", b"user 1");
+        assert!(sealed.starts_with(&sealed_prefix("a")) && !sealed.starts_with(&sealed_prefix("ab")));
     }
 
     #[test]

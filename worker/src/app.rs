@@ -10,6 +10,7 @@ use crate::store::raw::RawStore;
 use crate::store::{self, DatabaseUrlError, consents};
 use crate::summaries::Registry;
 use crate::summaries::handler::{RawNotifications, SummariesHandler};
+use crate::withdrawal::Withdrawal;
 use apollo_shared::admin::{self, Readiness};
 use apollo_shared::broker::{Broker, BrokerConfigError};
 use apollo_shared::garmin::GarminConfigError;
@@ -76,6 +77,7 @@ pub struct Worker {
     broker: Broker,
     keyring: Arc<Keyring>,
     garmin: Option<Arc<GarminClient>>,
+    withdrawal: Arc<Withdrawal>,
     metrics: Arc<Metrics>,
     readiness: Readiness,
 }
@@ -100,9 +102,11 @@ impl Worker {
         let (listener, address) = listening.await.map_err(|source| BuildError::Listen { address, source })?;
         let metrics = Arc::new(Metrics::new()?);
         let garmin = GarminClient::new(&config.garmin, Arc::clone(&metrics))?.map(Arc::new);
+        let registry = Arc::new(Registry::new());
+        let withdrawal = Arc::new(Withdrawal::new(pool.clone(), Arc::clone(&keyring), registry)?);
         let readiness = Readiness::default();
         readiness.not_ready("worker", "starting");
-        Ok(Self { config, listener, address, pool, broker, keyring, garmin, metrics, readiness })
+        Ok(Self { config, listener, address, pool, broker, keyring, garmin, withdrawal, metrics, readiness })
     }
 
     /// Where metrics and health are served.
@@ -189,7 +193,7 @@ impl Worker {
             keyring: Arc::clone(&self.keyring),
             garmin: self.garmin.clone(),
             tokens: Arc::new(tokens),
-            registry: Arc::new(Registry::new()),
+            withdrawal: Arc::clone(&self.withdrawal),
             metrics: Arc::clone(&self.metrics),
             readiness: self.readiness.clone(),
         }

@@ -14,3 +14,4 @@ pub mod metrics;
 pub mod replay;
 pub mod store;
 pub mod summaries;
+pub mod withdrawal;

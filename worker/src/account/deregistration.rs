@@ -10,6 +10,7 @@ use crate::store::tokens::{StoredToken, token_digest};
 use crate::store::{accounts, tokens};
 use serde::Deserialize;
 use time::OffsetDateTime;
+use tokio_util::sync::CancellationToken;
 
 /// An entry of `deregistrations`.
 #[derive(Deserialize)]
@@ -82,9 +83,9 @@ impl AccountHandler {
     /// Ends a user's consent as of `at`, and takes away what has been stored since.
     async fn end(&self, user_id: &str, at: OffsetDateTime) -> Result<(), AccountError> {
         let mut transaction = self.pool.begin().await?;
-        let since = accounts::deregister(&mut transaction, user_id, at).await?;
+        accounts::deregister(&mut transaction, user_id, at).await?;
         transaction.commit().await?;
-        let _ = since;
+        self.withdrawal.purge(user_id, &CancellationToken::new()).await?;
         Ok(())
     }
 }

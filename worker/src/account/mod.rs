@@ -16,7 +16,7 @@ use crate::metrics::Metrics;
 use crate::store::error::StoreError;
 use crate::store::schema;
 use crate::store::{DATABASE, database_backoff};
-use crate::summaries::Registry;
+use crate::withdrawal::{RemovalError, Withdrawal};
 use apollo_shared::admin::Readiness;
 use apollo_shared::consent::{CALLBACK, STARTED, UnsealError};
 use apollo_shared::envelope::Microseconds;
@@ -74,8 +74,8 @@ pub struct AccountHandler {
     pub garmin: Option<Arc<GarminClient>>,
     /// Tokens that are good for a call.
     pub tokens: Arc<Tokens>,
-    /// The tables of what a user who has withdrawn must not have added.
-    pub registry: Arc<Registry>,
+    /// Takes away what has been stored of a user since they withdrew.
+    pub withdrawal: Arc<Withdrawal>,
     /// What is counted.
     pub metrics: Arc<Metrics>,
     /// Where the state of the database is told.
@@ -106,6 +106,9 @@ pub enum AccountError {
     /// A stored secret cannot be opened.
     #[error(transparent)]
     UnreadableConsent(#[from] crate::store::consents::UnreadableConsentError),
+    /// What was stored since a user's withdrawal could not be taken away.
+    #[error("what was stored since a user withdrew could not be taken away")]
+    Removal(#[source] RemovalError),
     /// A secret in a message cannot be opened.
     #[error(transparent)]
     UnreadableMessage(#[from] UnsealError),
@@ -114,6 +117,15 @@ pub enum AccountError {
 impl From<sqlx::Error> for AccountError {
     fn from(error: sqlx::Error) -> Self {
         Self::Store(error.into())
+    }
+}
+
+impl From<RemovalError> for AccountError {
+    fn from(error: RemovalError) -> Self {
+        match error {
+            RemovalError::Database(error) => error.into(),
+            error => Self::Removal(error),
+        }
     }
 }
 

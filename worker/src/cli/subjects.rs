@@ -1,5 +1,6 @@
 //! `apollo-worker subjects`.
 
+mod erase;
 mod list;
 mod show;
 mod withdraw;
@@ -23,6 +24,12 @@ pub(super) enum Subjects {
     /// stored. What is stored already stays. A new consent of the participant makes the subject active again. If Garmin
     /// cannot be told, nothing is changed.
     Withdraw(Box<withdraw::WithdrawOptions>),
+    /// Removes everything that is stored of a subject who has withdrawn
+    ///
+    /// Every row of the subject and of the Garmin user behind it goes: summaries, what notifications as received hold
+    /// of them, consents, tokens, the link and the user. What still arrives about them is not stored, until they
+    /// consent again. Backups keep what they hold. It may be interrupted, and is then finished by another run.
+    Erase(Box<erase::EraseOptions>),
 }
 
 /// Carries it out.
@@ -31,6 +38,7 @@ pub(super) async fn run(subjects: Subjects) -> anyhow::Result<()> {
         Subjects::List(options) => list::run(options).await,
         Subjects::Show(options) => show::run(options).await,
         Subjects::Withdraw(options) => withdraw::run(*options).await,
+        Subjects::Erase(options) => erase::run(*options).await,
     }
 }
 

@@ -10,6 +10,7 @@ pub mod consents;
 pub mod error;
 pub mod overview;
 pub mod raw;
+pub(crate) mod removal;
 pub mod schema;
 mod staging;
 pub mod token_exchange;

@@ -26,8 +26,8 @@ pub struct RawNotification {
     message_id: Uuid,
     received_at: OffsetDateTime,
     endpoint: String,
-    body: Vec<u8>,
-    user_ids: Vec<String>,
+    pub(super) body: Vec<u8>,
+    pub(super) user_ids: Vec<String>,
 }
 
 /// Bytes that the id of a user may have to be noted with the notifications that name it: Garmin's have 36, and the

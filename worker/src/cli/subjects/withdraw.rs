@@ -9,12 +9,16 @@ use crate::cli::{confirm, database, output};
 use crate::config::DatabaseConfig;
 use crate::garmin::{GarminClient, GarminError};
 use crate::metrics::Metrics;
+use crate::store::accounts::Subject;
 use crate::store::tokens::StoredToken;
 use crate::store::{self, accounts, tokens};
+use crate::summaries::Registry;
+use crate::withdrawal::Withdrawal;
 use anyhow::Context as _;
 use apollo_shared::consent::SubjectId;
 use apollo_shared::garmin::GarminConfig;
 use apollo_shared::secrets::{Keyring, SecretsConfig};
+use apollo_shared::shutdown;
 use clap::Args;
 use sqlx::PgPool;
 use std::sync::Arc;
@@ -41,15 +45,16 @@ pub(in crate::cli) struct WithdrawOptions {
 pub(super) async fn run(options: WithdrawOptions) -> anyhow::Result<()> {
     let subject_id = &options.subject;
     let subject = super::find(&mut database::connect(&options.database).await?, subject_id).await?;
-    if !subject.active {
-        println!("{subject_id} has withdrawn already, as of {}", output::moment(subject.deregistered_at));
-        return Ok(());
-    }
     let pool =
         store::pool(store::connect_options(&options.database.url)?, options.database.max_connections.get());
+    let keyring = Arc::new(Keyring::new(&options.secrets)?);
+    let withdrawal = Withdrawal::new(pool.clone(), Arc::clone(&keyring), Arc::new(Registry::new()))?;
+    if !subject.active {
+        println!("{subject_id} has withdrawn already, as of {}", output::moment(subject.deregistered_at));
+        return purge(&withdrawal, &subject).await;
+    }
     let metrics = Arc::new(Metrics::new()?);
     let garmin = GarminClient::new(&options.garmin, Arc::clone(&metrics))?.map(Arc::new);
-    let keyring = Arc::new(Keyring::new(&options.secrets)?);
     let tokens = Tokens { pool, keyring, garmin, metrics };
 
     confirm::yes(&format!("Withdraw {subject_id} from the study?"), options.yes)?;
@@ -66,6 +71,17 @@ pub(super) async fn run(options: WithdrawOptions) -> anyhow::Result<()> {
         "{subject_id} has withdrawn as of {}: what is received later is not stored",
         output::moment(since)
     );
+    purge(&withdrawal, &subject).await
+}
+
+/// What arrived while Garmin was being told, or after a withdrawal whose purge was interrupted, is taken away again.
+async fn purge(withdrawal: &Withdrawal, subject: &Subject) -> anyhow::Result<()> {
+    let subject_id = &subject.subject_id;
+    withdrawal.purge(&subject.user_id, &shutdown::on_signal()?).await.with_context(|| {
+        format!(
+            "what was stored since then is not taken away yet: run `apollo-worker subjects withdraw {subject_id}` again"
+        )
+    })?;
     Ok(())
 }
 
