@@ -64,6 +64,15 @@ impl Broker {
         Ok(publish(&self.channel, EXCHANGE, &routing_key, properties, body).await?)
     }
 
+    /// Publishes a message that was taken out of a queue, as it was.
+    ///
+    /// # Errors
+    /// RabbitMQ does not confirm it.
+    pub async fn publish_again(&self, taken: &Taken) -> Result<()> {
+        let properties = taken.envelope.to_properties("apollo-tests", taken.headers.clone());
+        Ok(publish(&self.channel, EXCHANGE, &taken.routing_key, properties, &taken.body).await?)
+    }
+
     /// Takes the next message out of a queue.
     ///
     /// # Errors

@@ -2,12 +2,15 @@
 //! `cargo xtask test`, and a database and a virtual host of its own for each test.
 
 pub mod broker;
+pub mod browser;
 pub mod garmin;
 pub mod json;
+pub mod participant;
 pub mod programs;
 pub mod property;
 pub mod rebuild;
 pub mod site;
+pub mod study;
 pub mod wait;
 
 /// Why a step of a test could not be taken; the test fails with it.

@@ -12,7 +12,7 @@ use std::ops::Deref;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-/// A key to seal raw notifications with, for tests only.
+/// A key to seal raw notifications, secrets and cookies with, for tests only.
 pub const SECRETS_KEYS: &str = "test:AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
 
 /// A receiver that serves until it is dropped or stopped.
@@ -22,15 +22,17 @@ pub struct RunningReceiver {
 }
 
 impl RunningReceiver {
-    pub(crate) async fn start(rabbitmq_url: &str, arguments: &[&str]) -> Result<Self> {
+    pub(crate) async fn start(rabbitmq_url: &str, listen: &str, arguments: &[&str]) -> Result<Self> {
         let own = [
             "apollo-receiver",
             "--rabbitmq-url",
             rabbitmq_url,
             "--receiver-listen",
-            "127.0.0.1:0",
+            listen,
             "--receiver-admin-listen",
             "127.0.0.1:0",
+            "--secrets-keys",
+            SECRETS_KEYS,
         ];
         let cli = apollo_receiver::Cli::try_parse_from(own.iter().chain(arguments))?;
         let receiver = Receiver::build(cli.config).await?;
@@ -102,7 +104,9 @@ impl RunningWorker {
             "--admin-listen",
             "127.0.0.1:0",
         ];
-        let arguments = WorkerArguments::try_parse_from(own.iter().chain(arguments))?;
+        // Only what a test is about works; what else it sends stays in its queue to be looked at.
+        let lanes: &[&str] = if arguments.contains(&"--lanes") { &[] } else { &["--lanes", "summaries"] };
+        let arguments = WorkerArguments::try_parse_from(own.iter().chain(lanes).chain(arguments))?;
         let worker = Worker::build(arguments.config).await?;
         let admin = worker.admin_address();
         let program =
@@ -119,6 +123,18 @@ impl RunningWorker {
     /// It does not answer.
     pub async fn stored(&self) -> Result<f64> {
         self.metric("apollo_worker_messages_total", &["outcome=\"stored\""]).await
+    }
+
+    /// Waits until it has acknowledged so many messages of one lane.
+    ///
+    /// # Errors
+    /// It does not.
+    pub async fn has_stored_of(&self, lane: &str, messages: usize) -> Result<()> {
+        let labels = [format!("lane=\"{lane}\""), "outcome=\"stored\"".to_owned()];
+        let labels: Vec<&str> = labels.iter().map(String::as_str).collect();
+        let stored = async || self.metric("apollo_worker_messages_total", &labels).await.ok();
+        let enough = async || (stored().await? >= messages as f64).then_some(());
+        eventually(&format!("the worker has stored {messages} messages of the lane {lane}"), enough).await
     }
 
     /// Waits until it has acknowledged so many messages.

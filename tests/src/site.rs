@@ -82,7 +82,17 @@ impl Site {
     /// # Errors
     /// It does not start.
     pub async fn starting_receiver(&self, arguments: &[&str]) -> Result<RunningReceiver> {
-        RunningReceiver::start(&self.rabbitmq_url(), arguments).await
+        RunningReceiver::start(&self.rabbitmq_url(), "127.0.0.1:0", arguments).await
+    }
+
+    /// A receiver in this process, ready, at an address that something else knows already.
+    ///
+    /// # Errors
+    /// It does not become ready.
+    pub async fn receiver_at(&self, listen: &str, arguments: &[&str]) -> Result<RunningReceiver> {
+        let receiver = RunningReceiver::start(&self.rabbitmq_url(), listen, arguments).await?;
+        receiver.ready().await?;
+        Ok(receiver)
     }
 
     /// A worker in this process, ready; `arguments` are options of `apollo-worker serve`.

@@ -14,13 +14,13 @@ use std::{
 use anyhow::{Context, Result, bail, ensure};
 use serde::de::DeserializeOwned;
 
-use self::figures::{Figures, Pushed, Verified};
+use self::figures::{Consented, Figures, Pushed, Verified};
 use crate::{
     cargo,
     cli::Demo,
     interrupt,
     metrics::Metrics,
-    stack::{self, Apollo, DATABASE, Stack},
+    stack::{self, Apollo, DATABASE, Purpose, Stack},
     ui, up,
 };
 
@@ -29,13 +29,13 @@ use crate::{
 /// # Errors
 /// Anything was lost or differs, something does not start, or the user has asked to stop before the end.
 pub(crate) fn run(options: &Demo) -> Result<()> {
-    stack::install_missing()?;
+    stack::install_missing(Purpose::Stack)?;
     up::build(&["apollo-receiver", "apollo-worker", "apollo-simulator"])?;
     let stack = ui::timed("start PostgreSQL and RabbitMQ", || Stack::start("demo"))?;
-    let apollo =
-        ui::timed(format_args!("migrate; start nginx, receiver, {} worker(s)", options.workers), || {
-            Apollo::start(&stack, &up::release_folder()?, options.workers as usize)
-        })?;
+    let what = format!("migrate; start a simulated Garmin, nginx, receiver, {} worker(s)", options.workers);
+    let apollo = ui::timed(what, || {
+        Apollo::start(&stack, &up::release_folder()?, options.workers as usize, &plan(options))
+    })?;
     let figures = measure(options, &stack, &apollo)?;
     print!("\n{figures}");
     let verdict = figures.verdict();
@@ -51,12 +51,15 @@ pub(crate) fn run(options: &Demo) -> Result<()> {
 
 fn measure(options: &Demo, stack: &Stack, apollo: &Apollo) -> Result<Figures> {
     let simulator = Simulator { options, stack };
+    let authority = apollo.nginx.address.certificate_authority.display().to_string();
+    let edge = ["--url", &apollo.nginx.address.url(), "--ca-file", &authority];
+    let participants = options.participants.min(options.users).to_string();
+    let consented: Consented = ui::timed(format_args!("{participants} participants consent"), || {
+        simulator.run("consent", &[&edge[..], &["--participants", &participants]].concat())
+    })?;
     let start = Instant::now();
     let what = format!("push {} day(s) of {} users through nginx", options.days, options.users);
-    let pushed: Pushed = ui::timed(what, || {
-        let authority = apollo.nginx.address.certificate_authority.display().to_string();
-        simulator.run("push", &["--url", &apollo.nginx.address.url(), "--ca-file", &authority])
-    })?;
+    let pushed: Pushed = ui::timed(what, || simulator.run("push", &edge))?;
     let drained_at = ui::timed("wait until the queues are empty", || drain::wait(stack, apollo))?;
     let metrics = Metrics::fetch(&apollo.worker_metrics)?;
     let verified: Verified = ui::timed("compare the database with the simulator's expectation", || {
@@ -65,7 +68,15 @@ fn measure(options: &Demo, stack: &Stack, apollo: &Apollo) -> Result<Figures> {
     let mut peak_memory = vec![("receiver".to_owned(), apollo.receiver.peak_memory())];
     peak_memory.extend(apollo.workers.iter().map(|worker| (worker.name().to_owned(), worker.peak_memory())));
     peak_memory.push(("RabbitMQ".to_owned(), stack.rabbitmq.peak_memory()));
-    Ok(Figures { pushed, verified, metrics, end_to_end: drained_at.duration_since(start), peak_memory })
+    let end_to_end = drained_at.duration_since(start);
+    Ok(Figures { consented, pushed, verified, metrics, end_to_end, peak_memory })
+}
+
+/// The simulator's options that say whom it simulates.
+fn plan(options: &Demo) -> Vec<String> {
+    let options =
+        [("--users", options.users.into()), ("--days", options.days.into()), ("--seed", options.seed)];
+    options.into_iter().flat_map(|(name, value): (&str, u64)| [name.to_owned(), value.to_string()]).collect()
 }
 
 /// `apollo-simulator`, for one plan.
@@ -82,9 +93,7 @@ impl Simulator<'_> {
         simulator
             .args([command, "--json"])
             .args(arguments)
-            .args(["--users", &self.options.users.to_string()])
-            .args(["--days", &self.options.days.to_string()])
-            .args(["--seed", &self.options.seed.to_string()])
+            .args(plan(self.options))
             // A file, because a pipe that nobody reads yet would stop a long result.
             .stdout(File::create(&result)?);
         let status = cargo::run_on_stack(&mut simulator, "simulator", &self.stack.folder)?;
@@ -106,6 +115,9 @@ fn stay_up(stack: &Stack) {
 impl Figures {
     /// An error if anything was lost or differs.
     fn verdict(&self) -> Result<()> {
+        if !self.consented.all_linked() {
+            bail!("not every participant's account was linked: {}", self.consented);
+        }
         if !self.pushed.complete {
             bail!("not every notification was acknowledged");
         }

@@ -10,7 +10,7 @@ use serde::Deserialize;
 
 use crate::{
     cargo,
-    stack::{self, PostgreSql, PostgresAddress, StackFolder},
+    stack::{self, PostgreSql, PostgresAddress, Purpose, StackFolder},
     ui, workspace,
 };
 
@@ -30,7 +30,7 @@ const OF_EVERY_VIEW: [(&str, &str); 4] = [
 
 /// Writes docs/data.md.
 pub(crate) fn write() -> Result<()> {
-    stack::install_missing()?;
+    stack::install_missing(Purpose::Stack)?;
     ui::timed("build apollo-worker", || cargo::run(&["build", "-p", "apollo-worker"]))?;
     let folder = StackFolder::create("docs")?;
     let postgres = ui::timed("start PostgreSQL", || PostgreSql::start(&folder))?;

@@ -17,7 +17,12 @@ use std::{
 use anyhow::{Context, Result, bail, ensure};
 use indicatif::{HumanCount, ProgressBar, ProgressStyle};
 
-use crate::{cargo, cli::Fuzz, stack, ui, workspace};
+use crate::{
+    cargo,
+    cli::Fuzz,
+    stack::{self, Purpose},
+    ui, workspace,
+};
 use target::Target;
 
 /// What an input may cost before it counts as a finding.
@@ -37,7 +42,7 @@ enum Effort {
 
 /// The command.
 pub(crate) fn run(options: &Fuzz) -> Result<()> {
-    stack::install_missing()?;
+    stack::install_missing(Purpose::Stack)?;
     let targets = Target::named(&options.targets)?;
     build()?;
     if let Some(file) = &options.reproduce {

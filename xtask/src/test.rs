@@ -8,13 +8,13 @@ use crate::{
     cargo,
     cli::Test,
     docs, fuzz,
-    stack::{self, BINARIES_VARIABLE, STACK_FILE, STACK_VARIABLE, Stack},
+    stack::{self, BINARIES_VARIABLE, Purpose, STACK_FILE, STACK_VARIABLE, Stack},
     ui, workspace,
 };
 
 /// Runs the gates and the tests. The last line printed is the test runner's own count, so nothing is said after it.
 pub(crate) fn run(options: &Test) -> Result<()> {
-    stack::install_missing()?;
+    stack::install_missing(Purpose::Tests)?;
     if options.filter.is_empty() {
         gates()?;
     }

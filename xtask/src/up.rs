@@ -6,13 +6,15 @@ use anyhow::{Result, bail, ensure};
 
 use crate::{
     cargo,
-    stack::{self, Apollo, DATABASE, STACK_FILE, Stack, StackFolder, StackState},
+    stack::{self, Apollo, DATABASE, Purpose, STACK_FILE, Stack, StackFolder, StackState},
     ui, workspace,
 };
 
 /// The name of the folder of the one stack that stays up.
 const NAME: &str = "up";
 const WORKERS: usize = 2;
+/// Who can consent, for people to choose from.
+const ACCOUNTS: u32 = 20;
 /// A notification for people to post by hand.
 const SAMPLE: &str = r#"{"dailies":[{"userId":"someone","startTimeInSeconds":1767225600,"durationInSeconds":86400,"steps":4711}]}"#;
 
@@ -30,12 +32,12 @@ pub(crate) fn up() -> Result<()> {
         ui::step("all that was up before has ended, as after a restart of the machine: clear it away");
         stack::end(&folder, &state)?;
     }
-    stack::install_missing()?;
-    build(&["apollo-receiver", "apollo-worker"])?;
+    stack::install_missing(Purpose::Stack)?;
+    build(&["apollo-receiver", "apollo-worker", "apollo-simulator"])?;
     let stack =
         ui::timed("start PostgreSQL and RabbitMQ", || Stack::start_in(StackFolder::create_named(NAME)?))?;
-    let apollo = ui::timed("migrate; start nginx, receiver and workers", || {
-        Apollo::start(&stack, &release_folder()?, WORKERS)
+    let apollo = ui::timed("migrate; start a simulated Garmin, nginx, receiver and workers", || {
+        Apollo::start(&stack, &release_folder()?, WORKERS, &["--users".to_owned(), ACCOUNTS.to_string()])
     })?;
     stack.folder.persist()?;
     let state = stack.folder.state();
@@ -97,6 +99,9 @@ pub(crate) fn how_to_use(state: &StackState) {
         println!("  psql {}", postgres.url(DATABASE));
         println!("  curl {}", state.urls.get("receiver metrics").map_or("", String::as_str));
         println!("  (RabbitMQ's pages: user guest, password guest)");
+        println!(
+            "  (the consent page: the browser does not know its certificate; at the simulated Garmin, choose any account)"
+        );
         println!("\nPost a daily summary, as Garmin does:");
         println!(
             "  curl --cacert {} --data '{}' {}/api_client/garmin/dailies\n",

@@ -3,11 +3,10 @@
 
 use apollo_shared::consent::SubjectId;
 use apollo_shared::garmin::GarminConfig;
-use apollo_shared::secrets::{Keyring, SecretsConfig};
-use apollo_simulator::garmin::{Call, Failure, Garmin, GarminOptions, OauthVersion};
+use apollo_simulator::garmin::{Call, Failure, OauthVersion};
 use apollo_tests::Result;
-use apollo_tests::programs::{RunningReceiver, RunningWorker, SECRETS_KEYS};
-use apollo_tests::site::Site;
+use apollo_tests::programs::RunningWorker;
+use apollo_tests::study::{Study, keyring};
 use apollo_tests::wait::eventually;
 use apollo_worker::garmin::{GarminClient, Oauth1Token};
 use apollo_worker::metrics::Metrics;
@@ -19,100 +18,68 @@ use sqlx::Row as _;
 use std::sync::Arc;
 use time::OffsetDateTime;
 
-/// A study with a Garmin, and nobody in it yet.
-struct Study {
-    site: Site,
-    garmin: Garmin,
-    keyring: Keyring,
-    receiver: RunningReceiver,
-}
-
+/// Where a study's Garmin is, as options.
 #[derive(Parser)]
 struct GarminArguments {
     #[command(flatten)]
     config: GarminConfig,
 }
 
-impl Study {
-    async fn new() -> Result<Self> {
-        let site = Site::new().await?;
-        let garmin = Garmin::start(GarminOptions::default()).await?;
-        let keyring = Keyring::new(&SecretsConfig { keys: SECRETS_KEYS.into() })?;
-        let receiver = site.receiver(&[]).await?;
-        Ok(Self { site, garmin, keyring, receiver })
-    }
+/// A participant who has consented long ago, by OAuth 1.0a. Returns the token.
+async fn oauth1_participant(study: &Study, user_id: &str) -> Result<Oauth1Token> {
+    let token = study.garmin.issue_oauth1_token(user_id);
+    let token = || Oauth1Token { token: token.token.as_str().into(), secret: token.secret.as_str().into() };
+    link(study, user_id, &token().into()).await?;
+    Ok(token())
+}
 
-    /// The settings that lead to the study's Garmin, as options.
-    fn garmin_options(&self) -> Vec<String> {
-        let settings = self.garmin.settings(OauthVersion::Two).into_iter();
-        let option = |name: &str| format!("--{}", name.to_lowercase().replace("__", "-").replace('_', "-"));
-        settings.flat_map(|(name, value)| [option(name), value]).collect()
-    }
+/// A participant whose consent is one of OAuth 2.0.
+async fn oauth2_participant(study: &Study, user_id: &str) -> Result<()> {
+    let program = std::iter::once("test".to_owned());
+    let config = GarminArguments::try_parse_from(program.chain(study.garmin_options()))?.config;
+    let client = GarminClient::new(&config, Arc::new(Metrics::new()?))?.ok_or("no consumer")?;
+    let token = study.garmin.issue_oauth1_token(user_id);
+    let token = Oauth1Token { token: token.token.into(), secret: token.secret.into() };
+    link(study, user_id, &client.exchange_oauth1_token(&token).await?.into()).await
+}
 
-    async fn worker(&self) -> Result<RunningWorker> {
-        let garmin = self.garmin_options();
-        let mut arguments = vec!["--lanes", "summaries,account"];
-        arguments.extend(garmin.iter().map(String::as_str));
-        self.site.worker(&arguments).await
-    }
+async fn link(study: &Study, user_id: &str, token: &NewToken) -> Result<()> {
+    let subject_id = SubjectId::parse(&format!("subject of {user_id}"))?;
+    let link = Link {
+        subject_id: &subject_id,
+        user_id,
+        consented_at: OffsetDateTime::now_utc(),
+        token,
+        permissions: None,
+    };
+    let mut transaction = study.site.pool.begin().await?;
+    link.store(&mut transaction, &keyring()?).await?;
+    Ok(transaction.commit().await?)
+}
 
-    /// A participant who has consented long ago, by OAuth 1.0a. Returns the token.
-    async fn oauth1_participant(&self, user_id: &str) -> Result<Oauth1Token> {
-        let token = self.garmin.issue_oauth1_token(user_id);
-        let token =
-            || Oauth1Token { token: token.token.as_str().into(), secret: token.secret.as_str().into() };
-        self.link(user_id, &token().into()).await?;
-        Ok(token())
-    }
+async fn deregister(study: &Study, entry: Value) -> Result<()> {
+    let body = json!({ "deregistrations": [entry] });
+    study.receiver.accept("/oauth/garmin/deregistration", body.to_string()).await
+}
 
-    /// A participant whose consent is one of OAuth 2.0.
-    async fn oauth2_participant(&self, user_id: &str) -> Result<()> {
-        let arguments = [vec!["test".to_owned()], self.garmin_options()].concat();
-        let config = GarminArguments::try_parse_from(arguments)?.config;
-        let client = GarminClient::new(&config, Arc::new(Metrics::new()?))?.ok_or("no consumer")?;
-        let token = self.garmin.issue_oauth1_token(user_id);
-        let token = Oauth1Token { token: token.token.into(), secret: token.secret.into() };
-        self.link(user_id, &client.exchange_oauth1_token(&token).await?.into()).await
-    }
+async fn change_permissions(study: &Study, entry: Value) -> Result<()> {
+    let body = json!({ "userPermissionsChange": [entry] });
+    study.receiver.accept("/oauth/garmin/permissions", body.to_string()).await
+}
 
-    async fn link(&self, user_id: &str, token: &NewToken) -> Result<()> {
-        let subject_id = SubjectId::parse(&format!("subject of {user_id}"))?;
-        let link = Link {
-            subject_id: &subject_id,
-            user_id,
-            consented_at: OffsetDateTime::now_utc(),
-            token,
-            permissions: None,
-        };
-        let mut transaction = self.site.pool.begin().await?;
-        link.store(&mut transaction, &self.keyring).await?;
-        Ok(transaction.commit().await?)
-    }
+/// The user's row, and how many tokens are held.
+async fn user(study: &Study, user_id: &str) -> Result<(Option<Value>, usize)> {
+    let row = sqlx::query_scalar("SELECT to_jsonb(u) FROM garmin_oauth.user_id AS u WHERE user_id = $1")
+        .bind(user_id)
+        .fetch_optional(&study.site.pool)
+        .await?;
+    let held = tokens::of_user(&mut *study.site.pool.acquire().await?, user_id).await?;
+    Ok((row, held.len()))
+}
 
-    async fn deregister(&self, entry: Value) -> Result<()> {
-        let body = json!({ "deregistrations": [entry] });
-        self.receiver.accept("/oauth/garmin/deregistration", body.to_string()).await
-    }
-
-    async fn change_permissions(&self, entry: Value) -> Result<()> {
-        let body = json!({ "userPermissionsChange": [entry] });
-        self.receiver.accept("/oauth/garmin/permissions", body.to_string()).await
-    }
-
-    /// The user's row, and how many tokens are held.
-    async fn user(&self, user_id: &str) -> Result<(Option<Value>, usize)> {
-        let row = sqlx::query_scalar("SELECT to_jsonb(u) FROM garmin_oauth.user_id AS u WHERE user_id = $1")
-            .bind(user_id)
-            .fetch_optional(&self.site.pool)
-            .await?;
-        let held = tokens::of_user(&mut *self.site.pool.acquire().await?, user_id).await?;
-        Ok((row, held.len()))
-    }
-
-    async fn is_active(&self, user_id: &str) -> Result<bool> {
-        let (row, _) = self.user(user_id).await?;
-        Ok(row.ok_or("the user is not on record")?["active"] == json!(true))
-    }
+async fn is_active(study: &Study, user_id: &str) -> Result<bool> {
+    let (row, _) = user(study, user_id).await?;
+    Ok(row.ok_or("the user is not on record")?["active"] == json!(true))
 }
 
 /// Waits until so many events of this kind have come to this end.
@@ -129,28 +96,28 @@ async fn counted(worker: &RunningWorker, event: &str, outcome: &str, count: u32)
 
 #[tokio::test(flavor = "multi_thread")]
 async fn where_no_token_is_held_a_deregistration_is_believed() -> Result<()> {
-    let study = Study::new().await?;
+    let study = Study::new(OauthVersion::Two, &[]).await?;
     let worker = study.worker().await?;
-    study.deregister(json!({"userId": "stranger"})).await?;
+    deregister(&study, json!({"userId": "stranger"})).await?;
     counted(&worker, "deregistration", "believed", 1).await?;
-    assert!(!study.is_active("stranger").await?, "what is still under way must not be stored");
+    assert!(!is_active(&study, "stranger").await?, "what is still under way must not be stored");
     assert_eq!(study.garmin.count(Call::Permissions), 0);
     Ok(())
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_deregistration_that_garmin_confirms_deletes_the_tokens() -> Result<()> {
-    let study = Study::new().await?;
-    study.oauth1_participant("one").await?;
-    study.oauth2_participant("two").await?;
+    let study = Study::new(OauthVersion::Two, &[]).await?;
+    oauth1_participant(&study, "one").await?;
+    oauth2_participant(&study, "two").await?;
     let worker = study.worker().await?;
     for user_id in ["one", "two"] {
         study.garmin.disconnect(user_id);
-        study.deregister(json!({"userId": user_id})).await?;
+        deregister(&study, json!({"userId": user_id})).await?;
     }
     counted(&worker, "deregistration", "confirmed", 2).await?;
     for user_id in ["one", "two"] {
-        let (row, held) = study.user(user_id).await?;
+        let (row, held) = user(&study, user_id).await?;
         let row = row.ok_or("the user has gone")?;
         assert_eq!((&row["active"], held), (&json!(false), 0), "{user_id}");
         assert!(row["deregistered_at"].is_string());
@@ -161,65 +128,65 @@ async fn a_deregistration_that_garmin_confirms_deletes_the_tokens() -> Result<()
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_forged_or_late_deregistration_is_refuted_and_changes_nothing() -> Result<()> {
-    let study = Study::new().await?;
-    study.oauth1_participant("one").await?;
-    study.oauth2_participant("two").await?;
-    let before = (study.user("one").await?, study.user("two").await?);
+    let study = Study::new(OauthVersion::Two, &[]).await?;
+    oauth1_participant(&study, "one").await?;
+    oauth2_participant(&study, "two").await?;
+    let before = (user(&study, "one").await?, user(&study, "two").await?);
     let worker = study.worker().await?;
-    study.deregister(json!({"userId": "one"})).await?;
-    study.deregister(json!({"userId": "two"})).await?;
+    deregister(&study, json!({"userId": "one"})).await?;
+    deregister(&study, json!({"userId": "two"})).await?;
     counted(&worker, "deregistration", "refuted", 2).await?;
-    assert_eq!((study.user("one").await?, study.user("two").await?), before);
+    assert_eq!((user(&study, "one").await?, user(&study, "two").await?), before);
     Ok(())
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_deregistration_that_names_a_token_ends_that_one_and_the_user_with_the_last() -> Result<()> {
     use secrecy::ExposeSecret as _;
-    let study = Study::new().await?;
-    let first = study.oauth1_participant("one").await?;
-    let second = study.oauth1_participant("one").await?;
+    let study = Study::new(OauthVersion::Two, &[]).await?;
+    let first = oauth1_participant(&study, "one").await?;
+    let second = oauth1_participant(&study, "one").await?;
     study.garmin.disconnect("one");
     let worker = study.worker().await?;
     let naming = |token: &str| json!({"userId": "one", "userAccessToken": token});
 
-    study.deregister(naming("somebody-else's")).await?;
+    deregister(&study, naming("somebody-else's")).await?;
     counted(&worker, "deregistration", "refuted", 1).await?;
-    assert_eq!(study.user("one").await?.1, 2, "a token that is not held ends none");
+    assert_eq!(user(&study, "one").await?.1, 2, "a token that is not held ends none");
 
-    study.deregister(naming(first.token.expose_secret())).await?;
+    deregister(&study, naming(first.token.expose_secret())).await?;
     counted(&worker, "deregistration", "confirmed", 1).await?;
-    assert!(study.is_active("one").await?, "another token is left");
-    assert_eq!(study.user("one").await?.1, 1);
+    assert!(is_active(&study, "one").await?, "another token is left");
+    assert_eq!(user(&study, "one").await?.1, 1);
 
-    study.deregister(naming(second.token.expose_secret())).await?;
+    deregister(&study, naming(second.token.expose_secret())).await?;
     counted(&worker, "deregistration", "confirmed", 2).await?;
-    assert!(!study.is_active("one").await?);
+    assert!(!is_active(&study, "one").await?);
     Ok(())
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn while_garmin_cannot_be_asked_a_deregistration_waits() -> Result<()> {
-    let study = Study::new().await?;
-    study.oauth2_participant("two").await?;
+    let study = Study::new(OauthVersion::Two, &[]).await?;
+    oauth2_participant(&study, "two").await?;
     study.garmin.disconnect("two");
     study.garmin.fail_next(Call::Permissions, Failure::Status(500));
     let worker = study.worker().await?;
-    study.deregister(json!({"userId": "two"})).await?;
+    deregister(&study, json!({"userId": "two"})).await?;
     eventually("it was put off", async || {
         let retried = worker.metric("apollo_worker_messages_total", &["account", "retried"]).await.ok()?;
         (retried >= 1.0).then_some(())
     })
     .await?;
-    assert!(study.is_active("two").await?, "a failure of Garmin's is no refusal");
+    assert!(is_active(&study, "two").await?, "a failure of Garmin's is no refusal");
     counted(&worker, "deregistration", "confirmed", 1).await?;
-    assert!(!study.is_active("two").await?);
+    assert!(!is_active(&study, "two").await?);
     Ok(())
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_malformed_entry_harms_only_itself() -> Result<()> {
-    let study = Study::new().await?;
+    let study = Study::new(OauthVersion::Two, &[]).await?;
     let worker = study.worker().await?;
     let body = json!({"deregistrations": [{"userId": 7}, {"userId": "one"}, {"userId": ""}]});
     study.receiver.accept("/oauth/garmin/deregistration", body.to_string()).await?;
@@ -238,14 +205,14 @@ async fn a_malformed_entry_harms_only_itself() -> Result<()> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_permission_change_is_read_again_from_garmin_where_a_token_is_held() -> Result<()> {
-    let study = Study::new().await?;
-    study.oauth2_participant("two").await?;
+    let study = Study::new(OauthVersion::Two, &[]).await?;
+    oauth2_participant(&study, "two").await?;
     study.garmin.set_permissions("two", &["HEALTH_EXPORT"]);
     let worker = study.worker().await?;
     let forged = json!({"userId": "two", "permissions": [], "changeTimeInSeconds": 1_794_314_467});
-    study.change_permissions(forged).await?;
+    change_permissions(&study, forged).await?;
     counted(&worker, "permissions", "confirmed", 1).await?;
-    assert_eq!(study.user("two").await?.0.unwrap()["permissions"], json!(["HEALTH_EXPORT"]));
+    assert_eq!(user(&study, "two").await?.0.unwrap()["permissions"], json!(["HEALTH_EXPORT"]));
 
     for (permissions, at) in [
         (json!(["ACTIVITY_EXPORT", "HEALTH_EXPORT"]), 20),
@@ -253,10 +220,10 @@ async fn a_permission_change_is_read_again_from_garmin_where_a_token_is_held() -
         (json!("[HEALTH_EXPORT, MCT_EXPORT]"), 10),
     ] {
         let change = json!({"userId": "stranger", "permissions": permissions, "changeTimeInSeconds": at});
-        study.change_permissions(change).await?;
+        change_permissions(&study, change).await?;
     }
     counted(&worker, "permissions", "believed", 3).await?;
-    let (row, _) = study.user("stranger").await?;
+    let (row, _) = user(&study, "stranger").await?;
     let row = row.ok_or("the user is not on record")?;
     assert_eq!(
         row["permissions"],
@@ -269,9 +236,9 @@ async fn a_permission_change_is_read_again_from_garmin_where_a_token_is_held() -
 
 #[tokio::test(flavor = "multi_thread")]
 async fn tokens_are_renewed_before_they_end_by_one_worker_at_a_time() -> Result<()> {
-    let study = Study::new().await?;
+    let study = Study::new(OauthVersion::Two, &[]).await?;
     for number in 0..5 {
-        study.oauth2_participant(&format!("user {number}")).await?;
+        oauth2_participant(&study, &format!("user {number}")).await?;
     }
     let digests = "SELECT token_digest FROM garmin_oauth.access_token ORDER BY id";
     let before = sqlx::query(digests).fetch_all(&study.site.pool).await?;
@@ -296,7 +263,7 @@ async fn tokens_are_renewed_before_they_end_by_one_worker_at_a_time() -> Result<
         .await?;
     eventually("all are renewed again", async || (study.site.count(later).await.ok()? == 5).then_some(()))
         .await?;
-    study.deregister(json!({"userId": "user 0"})).await?;
+    deregister(&study, json!({"userId": "user 0"})).await?;
     let refuted = async || {
         let labels = ["event=\"deregistration\"", "outcome=\"refuted\""];
         let mut sum = 0.0;
@@ -310,15 +277,15 @@ async fn tokens_are_renewed_before_they_end_by_one_worker_at_a_time() -> Result<
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_token_that_garmin_does_not_renew_is_not_asked_with_again() -> Result<()> {
-    let study = Study::new().await?;
-    study.oauth2_participant("two").await?;
+    let study = Study::new(OauthVersion::Two, &[]).await?;
+    oauth2_participant(&study, "two").await?;
     study.garmin.disconnect("two");
     sqlx::query("UPDATE garmin_oauth.access_token SET refresh_after = now()")
         .execute(&study.site.pool)
         .await?;
     let worker = study.worker().await?;
     counted(&worker, "refresh", "ended", 1).await?;
-    assert!(study.is_active("two").await?, "only a deregistration ends a consent");
+    assert!(is_active(&study, "two").await?, "only a deregistration ends a consent");
     assert_eq!(
         study.site.count("SELECT count(*) FROM garmin_oauth.access_token WHERE refused_at IS NULL").await?,
         0
@@ -328,7 +295,7 @@ async fn a_token_that_garmin_does_not_renew_is_not_asked_with_again() -> Result<
 
 #[tokio::test(flavor = "multi_thread")]
 async fn consents_that_began_long_ago_are_forgotten() -> Result<()> {
-    let study = Study::new().await?;
+    let study = Study::new(OauthVersion::Two, &[]).await?;
     for age in ["25 hours", "1 hour"] {
         sqlx::query(
             "INSERT INTO garmin_oauth.request_token (consent_id, subject_id, oauth_version, redirect_uri, started_at)

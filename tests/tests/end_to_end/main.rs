@@ -2,6 +2,9 @@
 
 mod accounts;
 mod bad_input;
+mod commands;
+mod consent;
+mod consent_pages;
 mod convergence;
 mod database;
 mod edge;
@@ -14,5 +17,6 @@ mod queries;
 mod replay;
 mod round_trip;
 mod samples;
+mod secrets;
 mod simulated;
 mod views;

@@ -18,7 +18,9 @@
 mod account;
 mod apollo;
 mod certificate;
+mod chromedriver;
 mod folder;
+mod garmin;
 mod identity;
 mod nginx;
 mod packages;
@@ -36,10 +38,13 @@ use std::thread;
 use anyhow::{Context, Result};
 
 pub use apollo::Apollo;
+pub use chromedriver::ChromeDriver;
 pub use folder::StackFolder;
+pub use garmin::Garmin;
 pub use identity::ProcessIdentity;
 pub use nginx::{Nginx, NginxAddress, NginxOptions};
-pub use packages::install_missing;
+pub use packages::{Purpose, install_missing};
+pub use ports::free as free_ports;
 pub use postgres::{PostgreSql, PostgresAddress};
 pub use rabbitmq::{RabbitMq, RabbitMqAddress};
 pub use state::{ProcessRecord, STACK_FILE, StackState, StopSignal};

@@ -1,4 +1,4 @@
-//! The programs that the stack needs, and the Debian packages that bring them.
+//! The programs that the stack and its tests need, and the Debian packages that bring them.
 
 use std::{
     fs::{self, File},
@@ -18,7 +18,16 @@ pub(crate) const RABBITMQ_SERVER: &str = "/usr/lib/rabbitmq/bin/rabbitmq-server"
 const POSTGRES_VERSIONS: &str = "/usr/lib/postgresql";
 /// What Debian asks before it starts a service during installation; 101 means that it must not.
 const POLICY: &str = "/usr/sbin/policy-rc.d";
-const INSTALL: &str = "`cargo xtask up` installs what is missing";
+const INSTALL: &str = "`cargo xtask test` installs what is missing";
+
+/// What programs are needed for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Purpose {
+    /// To run Apollo.
+    Stack,
+    /// To test it too, in a browser.
+    Tests,
+}
 
 /// The folder of the newest PostgreSQL's programs.
 ///
@@ -38,8 +47,8 @@ pub(crate) fn find(program: &str) -> Result<PathBuf> {
 ///
 /// # Errors
 /// It cannot: the command to run is in the error.
-pub fn install_missing() -> Result<()> {
-    let missing = missing();
+pub fn install_missing(purpose: Purpose) -> Result<()> {
+    let missing = missing(purpose);
     if missing.is_empty() {
         return Ok(());
     }
@@ -60,7 +69,7 @@ pub fn install_missing() -> Result<()> {
     policy.end(&root)?;
     interrupt::check()?;
     installed.with_context(|| format!("the packages could not be installed. Run as root: {by_hand}"))?;
-    let still = self::missing();
+    let still = self::missing(purpose);
     ensure!(still.is_empty(), "these packages were installed but their programs are not there: {still:?}");
     Ok(())
 }
@@ -73,8 +82,8 @@ fn install(root: &Root, packages: &[&str]) -> Result<()> {
 }
 
 /// The packages whose programs are not there.
-fn missing() -> Vec<&'static str> {
-    let present = [
+fn missing(purpose: Purpose) -> Vec<&'static str> {
+    let mut present = vec![
         ("postgresql", newest_postgres(Path::new(POSTGRES_VERSIONS)).is_some()),
         ("rabbitmq-server", Path::new(RABBITMQ_SERVER).exists() && on_path("epmd").is_some()),
         ("nginx", on_path("nginx").is_some()),
@@ -82,6 +91,10 @@ fn missing() -> Vec<&'static str> {
         // libFuzzer, which is part of the workspace's build, is C++.
         ("g++", on_path("c++").is_some()),
     ];
+    if purpose == Purpose::Tests {
+        present.push(("chromium", on_path("chromium").is_some()));
+        present.push(("chromium-driver", on_path("chromedriver").is_some()));
+    }
     present.into_iter().filter(|(_, is_there)| !is_there).map(|(package, _)| package).collect()
 }
 

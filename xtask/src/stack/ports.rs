@@ -14,7 +14,10 @@ const TAKEN: [&str; 3] = ["Address already in use", "eaddrinuse", "already_in_us
 const ATTEMPTS: usize = 4;
 
 /// `N` different ports on which nothing listens at this moment.
-pub(crate) fn free<const N: usize>() -> Result<[u16; N]> {
+///
+/// # Errors
+/// There are no more.
+pub fn free<const N: usize>() -> Result<[u16; N]> {
     let range = range();
     let mut ports = [0; N];
     // All listeners are held until the last port is found, so that none is given twice.

@@ -36,6 +36,14 @@ impl Answer {
         ensure!(problem["detail"].is_string(), "{self:?}");
         Ok(problem)
     }
+
+    /// The page that this answer must be: for people, in plain words, and trying again by itself.
+    pub(crate) fn page(&self) -> Result<()> {
+        ensure!(self.header("content-type") == Some("text/html; charset=utf-8"), "{self:?}");
+        ensure!(self.body.contains("<h1>Please wait a moment</h1>"), "{self:?}");
+        ensure!(self.body.contains("http-equiv=\"refresh\""), "{self:?}");
+        Ok(())
+    }
 }
 
 /// A request's text; the connection is closed after it unless `connection` says otherwise.

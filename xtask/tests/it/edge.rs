@@ -153,6 +153,9 @@ fn a_receiver_that_is_away_is_a_503_that_says_when_to_come_again_and_nothing_lea
     assert_eq!(answer.status, 503);
     answer.problem()?;
     assert_eq!(answer.header("retry-after"), Some("10"));
+    let for_people = tls(&nginx.address, "GET", "/oauth/garmin/callback?code=s3cret&state=s3cret", "")?;
+    assert_eq!(for_people.status, 503);
+    for_people.page()?;
     assert!(!answer.head.contains("nginx/"), "the version is told: {}", answer.head);
     nginx.stop()?;
     assert!(!nginx.log_tail().contains("s3cret"), "{}", nginx.log_tail());
@@ -221,11 +224,13 @@ fn pages_have_a_rate_limit_and_garmin_s_posts_have_none() -> Result<()> {
     assert_eq!(passed + limited, REQUESTS);
     assert!(passed >= 100, "a class behind one address must get through: {passed}");
     assert!(limited > 0, "pages are not limited");
+    let (told, _) = statuses("GET", "/oauth/garmin/status/0198")?;
+    assert!(told >= 200, "who waits for an outcome must be told while others fill in the form: {told}");
     assert_eq!(statuses("POST", "/s3cret/api_client/garmin/epochs")?, (REQUESTS, 0));
 
     let answer = tls(&edge.nginx.address, "GET", "/oauth/garmin/consent", "")?;
     if answer.status == 429 {
-        answer.problem()?;
+        answer.page()?;
         assert_eq!(answer.header("retry-after"), Some("5"));
     }
     Ok(())
