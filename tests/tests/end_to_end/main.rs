@@ -16,3 +16,4 @@ mod round_trip;
 mod samples;
 mod simulated;
 mod views;
+mod withdrawal;
