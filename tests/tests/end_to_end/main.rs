@@ -7,6 +7,7 @@ mod database;
 mod edge;
 mod garmin_fields;
 mod ingest;
+mod keys;
 mod large_body;
 mod merge;
 mod outages;

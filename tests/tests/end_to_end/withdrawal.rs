@@ -141,7 +141,8 @@ async fn what_is_received_after_a_withdrawal_is_stored_nowhere() -> Result<()> {
         let found = worker.metric("apollo_worker_summaries_total", &[&label, "withdrawn"]).await?;
         assert_eq!(found, count, "{key}");
     }
-    let raw = worker.metric("apollo_worker_summaries_total", &["type=\"unknown\"", "outcome=\"raw\""]).await?;
+    let raw =
+        worker.metric("apollo_worker_summaries_total", &["type=\"unknown\"", "outcome=\"raw\""]).await?;
     assert_eq!(raw, 1.0);
     Ok(())
 }
