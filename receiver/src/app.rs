@@ -2,12 +2,15 @@
 
 use crate::budget::Budget;
 use crate::config::{ConfigError, ReceiverConfig};
+use crate::consent::{Consents, Outcomes, Subscription};
 use crate::metrics::Metrics;
 use crate::publish::{Publisher, Supervisor};
 use crate::routes::router;
 use crate::token::PushTokens;
 use apollo_shared::admin::{self, Readiness};
 use apollo_shared::broker::{Broker, BrokerConfigError};
+use apollo_shared::garmin::GarminConfigError;
+use apollo_shared::secrets::KeyError;
 use prometheus::Registry;
 use std::io;
 use std::net::SocketAddr;
@@ -30,10 +33,17 @@ pub(crate) struct Edge {
     pub(crate) split_bytes: usize,
     pub(crate) budget: Budget,
     pub(crate) publisher: Publisher,
+    pub(crate) consents: Consents,
     /// Deliveries that go on when their request is gone; a stop waits for them.
     pub(crate) deliveries: TaskTracker,
     pub(crate) metrics: Metrics,
     pub(crate) host: String,
+}
+
+/// What goes on beside the requests.
+pub(crate) struct Background {
+    supervisor: Supervisor,
+    subscription: Subscription,
 }
 
 /// A receiver that is built and listens, but does not serve yet.
@@ -43,7 +53,7 @@ pub struct Receiver {
     address: SocketAddr,
     admin_address: SocketAddr,
     edge: Arc<Edge>,
-    supervisor: Supervisor,
+    background: Background,
     registry: Registry,
     readiness: Readiness,
 }
@@ -57,6 +67,12 @@ pub enum StartError {
     /// A wrong setting for the broker.
     #[error(transparent)]
     Broker(#[from] BrokerConfigError),
+    /// A wrong setting for Garmin.
+    #[error(transparent)]
+    Garmin(#[from] GarminConfigError),
+    /// A wrong setting for the keys.
+    #[error(transparent)]
+    Keys(#[from] KeyError),
     /// It cannot listen.
     #[error("{variable}: cannot listen on {address}")]
     Listen {
@@ -70,6 +86,17 @@ pub enum StartError {
     /// A mistake of ours: a metric is declared twice.
     #[error("the metrics cannot be registered")]
     Metrics(#[from] prometheus::Error),
+}
+
+impl StartError {
+    /// Whether a setting is to be mended, rather than the machine.
+    #[must_use]
+    pub fn is_usage(&self) -> bool {
+        match self {
+            Self::Config(_) | Self::Broker(_) | Self::Garmin(_) | Self::Keys(_) => true,
+            Self::Listen { .. } | Self::Metrics(_) => false,
+        }
+    }
 }
 
 /// Why it ended without having been told to.
@@ -92,11 +119,11 @@ impl Receiver {
         config.check()?;
         let registry = admin::registry(env!("CARGO_PKG_VERSION"))?;
         let readiness = Readiness::default();
-        let (edge, supervisor) = edge(&config, &registry, readiness.clone())?;
+        let (edge, background) = edge(&config, &registry, readiness.clone())?;
         let (public, address) = listen("RECEIVER__LISTEN", config.listen).await?;
         let (admin, admin_address) = listen("RECEIVER__ADMIN_LISTEN", config.admin_listen).await?;
         let edge = Arc::new(edge);
-        Ok(Self { public, admin, address, admin_address, edge, supervisor, registry, readiness })
+        Ok(Self { public, admin, address, admin_address, edge, background, registry, readiness })
     }
 
     /// Where the public listener is.
@@ -119,21 +146,24 @@ impl Receiver {
     pub async fn run(self, stop: CancellationToken) -> Result<(), RunError> {
         tracing::info!("listening on http://{}, admin on http://{}", self.address, self.admin_address);
         let end = CancellationToken::new();
-        let mut supervisor = tokio::spawn(self.supervisor.run(end.clone()));
+        let mut supervisor = tokio::spawn(self.background.supervisor.run(end.clone()));
+        let mut subscription = tokio::spawn(self.background.subscription.run(end.clone()));
         let mut admin =
             tokio::spawn(admin::serve(self.admin, self.registry, self.readiness.clone(), end.clone()));
         let outcome = tokio::select! {
             outcome = serve(self.public, self.edge, stop.clone()) => outcome,
             () = overdue(&stop, &self.readiness) => Ok(()),
             _ = &mut supervisor => return Err(RunError::Ended("supervisor of the broker's connection")),
+            _ = &mut subscription => return Err(RunError::Ended("subscription to consents' outcomes")),
             ended = &mut admin => return Err(match ended {
                 Ok(Err(error)) => RunError::Listener("admin", error),
                 Ok(Ok(())) | Err(_) => RunError::Ended("admin listener"),
             }),
         };
         end.cancel();
-        // Either has its own short limit; how they ended is of no interest any more.
-        let _ = tokio::time::timeout(Duration::from_secs(2), async { tokio::join!(supervisor, admin) }).await;
+        // Each has its own short limit; how they ended is of no interest any more.
+        let all = async { tokio::join!(supervisor, subscription, admin) };
+        let _ = tokio::time::timeout(Duration::from_secs(2), all).await;
         tracing::info!("stopped");
         outcome
     }
@@ -162,10 +192,14 @@ pub(crate) fn edge(
     config: &ReceiverConfig,
     registry: &Registry,
     readiness: Readiness,
-) -> Result<(Edge, Supervisor), StartError> {
+) -> Result<(Edge, Background), StartError> {
     let metrics = Metrics::register(registry)?;
     let broker = Broker::new(&config.broker, "apollo-receiver")?;
     let (publisher, supervisor) = Publisher::new(broker, readiness, metrics.clone());
+    // A connection of its own: while the broker blocks one that publishes, nothing is written on it.
+    let broker = Broker::new(&config.broker, "apollo-receiver outcomes")?;
+    let outcomes = Arc::new(Outcomes::default());
+    let subscription = Subscription::new(broker, outcomes.clone());
     let edge = Edge {
         push_tokens: config.push_tokens()?,
         required_client_id: config.required_client_id().map(str::to_owned),
@@ -173,11 +207,12 @@ pub(crate) fn edge(
         split_bytes: config.split_bytes,
         budget: Budget::new(config.max_in_flight_bytes, metrics.in_flight.clone()),
         publisher,
+        consents: Consents::new(config, outcomes)?,
         deliveries: TaskTracker::new(),
         metrics,
         host: host_name(),
     };
-    Ok((edge, supervisor))
+    Ok((edge, Background { supervisor, subscription }))
 }
 
 async fn listen(
@@ -199,20 +234,17 @@ fn host_name() -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::Cli;
-    use clap::Parser as _;
+    use crate::config::test_config;
     use std::time::Instant;
 
     /// Ports of one's own choice for both listeners, and a broker where nobody listens.
     async fn config(listen: SocketAddr) -> ReceiverConfig {
         let unused = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
-        let arguments = [
-            "apollo-receiver".to_owned(),
-            format!("--receiver-listen={listen}"),
-            "--receiver-admin-listen=127.0.0.1:0".to_owned(),
-            format!("--rabbitmq-url=amqp://guest:guest@{unused}/%2f"),
-        ];
-        Cli::try_parse_from(arguments).unwrap().config
+        test_config(&[
+            &format!("--receiver-listen={listen}"),
+            "--receiver-admin-listen=127.0.0.1:0",
+            &format!("--rabbitmq-url=amqp://guest:guest@{unused}/%2f"),
+        ])
     }
 
     #[tokio::test]
@@ -239,5 +271,19 @@ mod tests {
         let config = config(taken.local_addr().unwrap()).await;
         let error = Receiver::build(config).await.err().unwrap().to_string();
         assert!(error.starts_with("RECEIVER__LISTEN: "), "{error}");
+    }
+
+    #[tokio::test]
+    async fn a_setting_that_cannot_work_is_named_and_told_from_a_failure() {
+        for (arguments, variable) in [
+            (["--garmin-consumer-key", "key"], "GARMIN__CONSUMER_SECRET"),
+            (["--garmin-consumer-secret", "hush"], "GARMIN__CONSUMER_KEY"),
+            (["--secrets-keys", "a:b"], "SECRETS__KEYS"),
+            (["--rabbitmq-url", ""], "RABBITMQ__URL"),
+            (["--receiver-split-bytes", "0"], "RECEIVER__SPLIT_BYTES"),
+        ] {
+            let error = Receiver::build(test_config(&arguments)).await.err().unwrap();
+            assert!(error.is_usage() && error.to_string().starts_with(variable), "{error}");
+        }
     }
 }

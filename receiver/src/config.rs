@@ -3,10 +3,13 @@
 use crate::budget::COPIES;
 use apollo_shared::broker::BrokerConfig;
 use apollo_shared::config::secret;
+use apollo_shared::garmin::GarminConfig;
+use apollo_shared::secrets::SecretsConfig;
 use apollo_shared::telemetry::LogConfig;
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 use secrecy::{ExposeSecret as _, SecretString};
 use std::net::SocketAddr;
+use url::Url;
 
 use crate::token::PushTokens;
 
@@ -52,6 +55,40 @@ pub struct ReceiverConfig {
         default_value = "127.0.0.1:8001"
     )]
     pub admin_listen: SocketAddr,
+    /// What Garmin and browsers call it: scheme and host, and the port if it is not the usual one. Participants come
+    /// back from Garmin to /oauth/garmin/callback under it
+    #[arg(
+        long = "receiver-public-url",
+        env = "RECEIVER__PUBLIC_URL",
+        value_name = "RECEIVER__PUBLIC_URL",
+        default_value = "http://127.0.0.1:8000"
+    )]
+    pub public_url: Url,
+    /// Whether participants need an invitation, a link that `apollo-worker invite` makes, to link an account. Without
+    /// one they type their subject id, and could type another's
+    #[arg(
+        long = "receiver-invitations",
+        env = "RECEIVER__INVITATIONS",
+        value_name = "RECEIVER__INVITATIONS",
+        default_value = "optional"
+    )]
+    pub invitations: Invitations,
+    /// The study's name, as it stands in a sentence of the pages for participants: "the Sleep Study"
+    #[arg(
+        long = "receiver-study-name",
+        env = "RECEIVER__STUDY_NAME",
+        value_name = "RECEIVER__STUDY_NAME",
+        default_value = STUDY_NAME
+    )]
+    pub study_name: String,
+    /// Whom participants may ask: a mail address, which becomes a link, or words that can follow "ask"
+    #[arg(
+        long = "receiver-study-contact",
+        env = "RECEIVER__STUDY_CONTACT",
+        value_name = "RECEIVER__STUDY_CONTACT",
+        default_value = STUDY_CONTACT
+    )]
+    pub study_contact: String,
     /// A secret path segment, without which Garmin's paths are 404 to everybody: /SECRET/api_client/garmin/…
     /// is then what to register at Garmin. Several, separated by commas, while one is being replaced.
     /// `openssl rand -hex 32` makes one
@@ -98,10 +135,28 @@ pub struct ReceiverConfig {
     /// Where to publish to.
     #[command(flatten)]
     pub broker: BrokerConfig,
+    /// Where participants are sent.
+    #[command(flatten)]
+    pub garmin: GarminConfig,
+    /// What seals cookies, and secrets on their way to the worker.
+    #[command(flatten)]
+    pub secrets: SecretsConfig,
     /// How to log.
     #[command(flatten)]
     pub log: LogConfig,
 }
+
+/// Whether participants need an invitation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Invitations {
+    /// They may come without; an invitation that is given has to be good all the same.
+    Optional,
+    /// They do.
+    Required,
+}
+
+const STUDY_NAME: &str = "this study";
+const STUDY_CONTACT: &str = "the people who run the study";
 
 /// `max_message_size` of the broker (design.md section 4). An entry that cannot be divided may be as large as
 /// the largest body.
@@ -133,6 +188,9 @@ pub enum ConfigError {
     /// Parts of no bytes.
     #[error("RECEIVER__SPLIT_BYTES is 0: set it to the bytes of an ordinary message, such as 1048576")]
     NoSplit,
+    /// Browsers could not find their way back.
+    #[error("RECEIVER__PUBLIC_URL {0}: set it to the likes of https://apollo.example.org")]
+    PublicUrl(PublicUrlFlaw),
     /// A token cannot be a path segment. The token itself is not repeated.
     #[error(
         "RECEIVER__PUSH_TOKEN: token {number} of the list has other characters than letters, digits, '-', '.', \
@@ -142,6 +200,20 @@ pub enum ConfigError {
         /// Its place in the list, from 1.
         number: usize,
     },
+}
+
+/// What is wrong with the public URL.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum PublicUrlFlaw {
+    /// Pages are served by http and https only.
+    #[error("is neither http:// nor https://")]
+    Scheme,
+    /// The pages' paths are fixed (design.md section 3), and so is what nginx lets through.
+    #[error("has a path, but the pages are served at the root of their host")]
+    Path,
+    /// What does not belong into an address that others are to call.
+    #[error("has a user, a query or a fragment")]
+    Excess,
 }
 
 /// Bytes of a token below which guessing it is thinkable.
@@ -166,7 +238,34 @@ impl ReceiverConfig {
         if self.split_bytes == 0 {
             return Err(ConfigError::NoSplit);
         }
+        self.public_origin()?;
         self.push_tokens().map(drop)
+    }
+
+    /// Scheme, host and port that browsers call, without a slash behind.
+    pub(crate) fn public_origin(&self) -> Result<String, ConfigError> {
+        let url = &self.public_url;
+        let has_user = !url.username().is_empty() || url.password().is_some();
+        if !matches!(url.scheme(), "http" | "https") {
+            return Err(ConfigError::PublicUrl(PublicUrlFlaw::Scheme));
+        }
+        if has_user || url.query().is_some() || url.fragment().is_some() {
+            return Err(ConfigError::PublicUrl(PublicUrlFlaw::Excess));
+        }
+        if url.path() != "/" {
+            return Err(ConfigError::PublicUrl(PublicUrlFlaw::Path));
+        }
+        Ok(url.origin().ascii_serialization())
+    }
+
+    /// The study's name; an empty one counts as unset.
+    pub(crate) fn study_name(&self) -> &str {
+        or_default(&self.study_name, STUDY_NAME)
+    }
+
+    /// Whom participants may ask; nobody counts as unset.
+    pub(crate) fn study_contact(&self) -> &str {
+        or_default(&self.study_contact, STUDY_CONTACT)
     }
 
     /// The secret path segments, if any are set.
@@ -195,14 +294,29 @@ impl ReceiverConfig {
     }
 }
 
+fn or_default<'a>(text: &'a str, default: &'static str) -> &'a str {
+    Some(text.trim()).filter(|text| !text.is_empty()).unwrap_or(default)
+}
+
+/// A key that seals, for tests only.
+#[cfg(test)]
+pub(crate) const TEST_KEYS: &str = "test:AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
+
+/// The configuration with these arguments, the last of which counts, and [`TEST_KEYS`].
+#[cfg(test)]
+pub(crate) fn test_config(arguments: &[&str]) -> ReceiverConfig {
+    use clap::{CommandFactory as _, FromArgMatches as _};
+    let own = ["apollo-receiver", "--secrets-keys", TEST_KEYS];
+    let command = Cli::command().args_override_self(true);
+    let matches = command.try_get_matches_from(own.iter().chain(arguments)).unwrap();
+    Cli::from_arg_matches(&matches).unwrap().config
+}
+
 #[cfg(test)]
 mod tests {
+    use super::test_config as config;
     use super::*;
     use clap::CommandFactory as _;
-
-    fn config(arguments: &[&str]) -> ReceiverConfig {
-        Cli::try_parse_from(["apollo-receiver"].iter().chain(arguments)).unwrap().config
-    }
 
     #[test]
     fn the_command_line_is_well_defined() {
@@ -222,13 +336,36 @@ mod tests {
             (["--receiver-max-in-flight-bytes", "209715199"], "RECEIVER__MAX_IN_FLIGHT_BYTES"),
             (["--receiver-split-bytes", "0"], "RECEIVER__SPLIT_BYTES"),
             (["--receiver-push-token", "good-one,b/d"], "RECEIVER__PUSH_TOKEN: token 2"),
+            (["--receiver-public-url", "ftp://study.example"], "RECEIVER__PUBLIC_URL is neither"),
+            (["--receiver-public-url", "mailto:a@study.example"], "RECEIVER__PUBLIC_URL is neither"),
+            (["--receiver-public-url", "https://study.example/apollo"], "RECEIVER__PUBLIC_URL has a path"),
+            (["--receiver-public-url", "https://study.example/?a"], "RECEIVER__PUBLIC_URL has a user"),
+            (["--receiver-public-url", "https://a:b@study.example"], "RECEIVER__PUBLIC_URL has a user"),
         ] {
             let message = config(&arguments).check().unwrap_err().to_string();
             assert!(message.starts_with(variable), "{message}");
             assert!(!message.contains("b/d"), "{message}");
         }
-        let unreadable = Cli::try_parse_from(["apollo-receiver", "--receiver-listen", "here"]).unwrap_err();
-        assert!(unreadable.to_string().contains("RECEIVER__LISTEN"), "{unreadable}");
+        for (arguments, variable) in [
+            (["--receiver-listen", "here"], "RECEIVER__LISTEN"),
+            (["--receiver-public-url", "study.example"], "RECEIVER__PUBLIC_URL"),
+            (["--receiver-invitations", "sometimes"], "RECEIVER__INVITATIONS"),
+        ] {
+            let unreadable = Cli::try_parse_from(["apollo-receiver"].iter().chain(&arguments)).unwrap_err();
+            assert!(unreadable.to_string().contains(variable), "{unreadable}");
+        }
+        let without_keys = Cli::try_parse_from(["apollo-receiver"]).unwrap_err();
+        assert!(without_keys.to_string().contains("SECRETS__KEYS"), "{without_keys}");
+    }
+
+    #[test]
+    fn the_public_origin_has_no_slash_and_no_usual_port() {
+        for (url, origin) in [
+            ("https://study.example:443/", "https://study.example"),
+            ("http://127.0.0.1:8000", "http://127.0.0.1:8000"),
+        ] {
+            assert_eq!(config(&["--receiver-public-url", url]).public_origin(), Ok(origin.into()));
+        }
     }
 
     #[test]
@@ -237,6 +374,8 @@ mod tests {
         assert_eq!(config.check(), Ok(()));
         assert!(config.push_tokens().unwrap().is_none());
         assert_eq!(config.required_client_id(), None);
+        let config = super::test_config(&["--receiver-study-name", " ", "--receiver-study-contact", ""]);
+        assert_eq!((config.study_name(), config.study_contact()), (STUDY_NAME, STUDY_CONTACT));
     }
 
     #[test]

@@ -89,7 +89,8 @@ async fn deliver_parts(
     outcome
 }
 
-async fn deliver_message(publisher: &Publisher, message: &Message) -> Result<(), NotDurable> {
+/// Returns when one message is durable, or is known not to be; either is logged.
+pub(crate) async fn deliver_message(publisher: &Publisher, message: &Message) -> Result<(), NotDurable> {
     let outcome = publisher.make_durable(message).await;
     let (endpoint, id) = (&message.envelope.endpoint, message.envelope.message_id);
     match &outcome {

@@ -2,12 +2,14 @@
 //!
 //! It knows neither the database nor what the data mean, so there is little in it that can be slow or fail:
 //! `routes` (every path) → `push` (the handlers) → `body` (reading within the limits) → `notification` and
-//! `split` (looking at it, dividing it) → `delivery` → `publish` (confirmed by the broker).
+//! `split` (looking at it, dividing it) → `delivery` → `publish` (confirmed by the broker). Participants' pages are in
+//! `consent`, and go the same way from `delivery` on.
 
 mod app;
 mod body;
 mod budget;
 mod config;
+mod consent;
 mod delivery;
 mod metrics;
 mod notification;
@@ -19,7 +21,7 @@ mod split;
 mod token;
 
 pub use app::{Receiver, RunError, StartError};
-pub use config::{Cli, Command, ConfigError, ReceiverConfig};
+pub use config::{Cli, Command, ConfigError, Invitations, PublicUrlFlaw, ReceiverConfig};
 
 /// The parts of no more than `limit` bytes that a body is published as; nothing if it is no notification.
 /// For fuzzing what reads bytes from outside.

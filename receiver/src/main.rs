@@ -37,8 +37,8 @@ async fn serve(config: ReceiverConfig) -> Result<(), Box<dyn Error>> {
 /// Prints why, and tells a wrong configuration from a failure by the exit code.
 fn leave(error: &(dyn Error + 'static)) -> ExitCode {
     eprintln!("error: {}", telemetry::with_causes(error));
-    match error.downcast_ref() {
-        Some(StartError::Config(_) | StartError::Broker(_)) => ExitCode::from(EXIT_USAGE),
+    match error.downcast_ref::<StartError>() {
+        Some(error) if error.is_usage() => ExitCode::from(EXIT_USAGE),
         _ => ExitCode::FAILURE,
     }
 }

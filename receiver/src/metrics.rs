@@ -18,6 +18,33 @@ pub(crate) struct Metrics {
     pub(crate) publish_confirm: Histogram,
     /// Memory taken by bodies.
     pub(crate) in_flight: IntGauge,
+    /// Steps of participants' consents.
+    pub(crate) consents: IntCounterVec,
+}
+
+/// How far a participant's consent has come here; what came of it is the worker's to count.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum ConsentStep {
+    /// The participant has left for Garmin.
+    Started,
+    /// The participant came back; once more each time the page is loaded again.
+    Callback,
+    /// A page said no: no invitation, another site's form, a callback from another browser.
+    Refused,
+    /// Garmin or the broker was away, or Apollo has no consumer key.
+    Failed,
+}
+
+impl ConsentStep {
+    /// The name in the metric's label.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Started => "started",
+            Self::Callback => "callback",
+            Self::Refused => "refused",
+            Self::Failed => "failed",
+        }
+    }
 }
 
 impl Metrics {
@@ -47,12 +74,27 @@ impl Metrics {
                 "apollo_receiver_in_flight_bytes",
                 "Memory taken by bodies that are being read or published, copies included.",
             )?,
+            consents: IntCounterVec::new(
+                Opts::new(
+                    "apollo_receiver_consents_total",
+                    "Steps of participants' consents: started (left for Garmin), callback (came back, or loaded that \
+                     page again), refused (no invitation, or another browser or site), failed (Garmin or the broker \
+                     was away).",
+                ),
+                &["step"],
+            )?,
         };
         registry.register(Box::new(metrics.notifications.clone()))?;
         registry.register(Box::new(metrics.request_duration.clone()))?;
         registry.register(Box::new(metrics.publish_confirm.clone()))?;
         registry.register(Box::new(metrics.in_flight.clone()))?;
+        registry.register(Box::new(metrics.consents.clone()))?;
         Ok(metrics)
+    }
+
+    /// Counts a step of a consent.
+    pub(crate) fn consent(&self, step: ConsentStep) {
+        self.consents.with_label_values(&[step.name()]).inc();
     }
 }
 

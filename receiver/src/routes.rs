@@ -2,9 +2,8 @@
 
 use crate::app::Edge;
 use crate::problem::Problem;
-use crate::push;
-use axum::extract::State;
-use axum::response::Html;
+use crate::{consent, push};
+use axum::extract::{DefaultBodyLimit, State};
 use axum::routing::{get, post};
 use axum::{Json, Router, middleware};
 use serde::Serialize;
@@ -21,24 +20,18 @@ pub(crate) fn router(edge: Arc<Edge>) -> Router {
     let garmin = if edge.push_tokens.is_some() { Router::new().nest("/{token}", garmin) } else { garmin };
     Router::new()
         .merge(garmin.route_layer(middleware::from_fn_with_state(edge.clone(), push::admit)))
-        .route("/", get(front_page))
+        .route("/", get(consent::front_page))
+        .route("/oauth/garmin/consent", get(consent::show).post(consent::submit))
+        .route("/oauth/garmin/callback", get(consent::arrive))
+        .route("/oauth/garmin/status/{consent_id}", get(consent::status))
         .route("/healthcheck", get(health_check))
         .fallback(|| async { Problem::NotFound })
         .method_not_allowed_fallback(|| async { Problem::MethodNotAllowed })
+        // For the form; Garmin's bodies are read within limits of their own.
+        .layer(DefaultBodyLimit::max(consent::LONGEST_FORM))
         // Other encodings pass, to be refused with a problem document of ours.
         .layer(RequestDecompressionLayer::new().pass_through_unaccepted(true))
         .with_state(edge)
-}
-
-async fn front_page() -> Html<&'static str> {
-    Html(concat!(
-        "<!doctype html>\n<html lang=\"en\">\n<meta charset=\"utf-8\">\n<title>Apollo</title>\n",
-        "<h1>Apollo</h1>\n",
-        "<p>This server receives the data that participants of a study record with their Garmin devices.\n",
-        "<p>Version ",
-        env!("CARGO_PKG_VERSION"),
-        ".\n</html>\n"
-    ))
 }
 
 #[derive(Serialize)]
@@ -53,4 +46,4 @@ async fn health_check(State(edge): State<Arc<Edge>>) -> Json<Health> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -176,6 +176,8 @@ pub enum Answer {
     Verifier(String),
     /// The participant did not agree.
     Declined,
+    /// Garmin could not go on with it.
+    Failed,
 }
 
 /// What came of a consent; sent to every receiver over the exchange [`crate::topology::OUTCOMES`].

@@ -27,14 +27,14 @@ struct Cli {
 enum Command {
     /// Starts the whole system in the background and prints how to use it
     ///
-    /// PostgreSQL, RabbitMQ, nginx with TLS, one receiver and two workers, built for release. They run until
+    /// PostgreSQL, RabbitMQ, nginx with TLS, one receiver, two workers and a simulated Garmin, built for release. They run until
     /// `cargo xtask down`, which removes their data too.
     Up,
     /// Stops what `up` started, and removes its data
     Down,
     /// Pushes a burst of simulated notifications through the whole system and checks every row
     ///
-    /// Starts everything, lets the simulator play Garmin for some users and days, waits until the queues are empty,
+    /// Starts everything, lets a few participants consent and the simulator play Garmin for some users and days, waits until the queues are empty,
     /// compares the database with what the simulator expects row for row, and prints a table of what it saw. The exit
     /// code is not 0 if anything was lost or differs. It stays up to look around until Ctrl-C, or stops with --exit.
     Demo(Demo),
@@ -65,6 +65,9 @@ pub(crate) struct Demo {
     /// Days that each of them sends
     #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) days: u32,
+    /// How many of them consent in the beginning, at a simulated Garmin, so that their data is linked with subjects
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) participants: u32,
     /// Other data for another seed, the same for the same
     #[arg(long, default_value_t = 1)]
     pub(crate) seed: u64,

@@ -1,11 +1,10 @@
 //! The public surface without a broker: everything that is refused, and that the rest gets as far as it can.
 
 use super::*;
-use crate::config::Cli;
+use crate::config::test_config;
 use apollo_shared::admin::{self, Readiness};
 use axum::body::Body;
 use axum::http::{HeaderMap, Method, Request, StatusCode, header};
-use clap::Parser as _;
 use futures_util::stream;
 use std::time::Duration;
 use tower::ServiceExt as _;
@@ -21,35 +20,35 @@ const BOMB: &[u8] = b"\
     \x56\x11\x85\x84\xe2\x13\x9d\x52\xec\x6e\x0c\xcd\xdd\x9d\x3c\x7a\xac\x98\x3b\x97\x9a\x00\
     \x00\x00\x80\xef\xda\x7d\xb7\x75\xb1\xef\xae\x0f\x00\x00";
 
-struct Answer {
-    status: StatusCode,
-    headers: HeaderMap,
-    body: String,
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: String,
 }
 
 impl Answer {
-    fn problem(&self) -> String {
+    pub(crate) fn problem(&self) -> String {
         assert_eq!(self.headers[header::CONTENT_TYPE], "application/problem+json", "{}", self.body);
         let document: serde_json::Value = serde_json::from_str(&self.body).unwrap();
         document["type"].as_str().unwrap().trim_start_matches("urn:apollo:problem:").to_owned()
     }
 }
 
-fn edge(arguments: &[&str]) -> Arc<Edge> {
-    let cli = Cli::try_parse_from(["apollo-receiver"].iter().chain(arguments)).unwrap();
+pub(crate) fn edge(arguments: &[&str]) -> Arc<Edge> {
     let registry = admin::registry("0").unwrap();
-    let (edge, _supervisor) = crate::app::edge(&cli.config, &registry, Readiness::default()).unwrap();
+    let (edge, _background) =
+        crate::app::edge(&test_config(arguments), &registry, Readiness::default()).unwrap();
     Arc::new(edge)
 }
 
-async fn send(edge: &Arc<Edge>, request: Request<Body>) -> Answer {
+pub(crate) async fn send(edge: &Arc<Edge>, request: Request<Body>) -> Answer {
     let response = router(edge.clone()).oneshot(request).await.unwrap();
     let (head, body) = response.into_parts();
     let body = axum::body::to_bytes(body, 100_000).await.unwrap();
     Answer { status: head.status, headers: head.headers, body: String::from_utf8(body.into()).unwrap() }
 }
 
-async fn get(edge: &Arc<Edge>, path: &str) -> Answer {
+pub(crate) async fn get(edge: &Arc<Edge>, path: &str) -> Answer {
     send(edge, Request::get(path).body(Body::empty()).unwrap()).await
 }
 
@@ -83,6 +82,7 @@ async fn pages_are_served() {
         (front.status, &front.headers[header::CONTENT_TYPE]),
         (StatusCode::OK, &"text/html; charset=utf-8".parse().unwrap())
     );
+    assert!(front.body.contains("href=\"/oauth/garmin/consent\""), "{}", front.body);
     let health = get(&edge, "/healthcheck").await;
     let health: serde_json::Value = serde_json::from_str(&health.body).unwrap();
     assert_eq!(health["status"], "ok");

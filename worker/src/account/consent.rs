@@ -90,6 +90,7 @@ impl AccountHandler {
             Progress::Exchanged(token) => token,
             Progress::Pending(secret) => match callback.answer.open(consent.consent_id, &self.keyring)? {
                 Answer::Declined => return self.finish(consent.consent_id, Status::Declined).await,
+                Answer::Failed => return self.finish(consent.consent_id, Status::Failed).await,
                 answer => self.exchange(consent, secret, answer).await?,
             },
         };

@@ -71,7 +71,8 @@ async fn registered_at(connection: &mut PgConnection, user_id: &str) -> sqlx::Re
     sqlx::query_scalar(
         "SELECT coalesce((SELECT registered_at FROM garmin_oauth.user_id WHERE user_id = $1), now())
          WHERE NOT EXISTS (SELECT FROM garmin_oauth.user_id WHERE user_id = $1 AND NOT active)
-           AND NOT EXISTS (SELECT FROM garmin_oauth.erased WHERE user_digest = $2)",
+           AND (EXISTS (SELECT FROM garmin_oauth.user_id WHERE user_id = $1)
+                OR NOT EXISTS (SELECT FROM garmin_oauth.erased WHERE user_digest = $2))",
     )
     .bind(user_id)
     .bind(user_digest(user_id))

@@ -65,9 +65,7 @@ fn left(stack: &Stack, apollo: &Apollo) -> Result<Left> {
     let workers = Metrics::fetch(&apollo.worker_metrics)?;
     let finished: f64 = ["stored", "dead"]
         .iter()
-        .map(|outcome| {
-            workers.sum("apollo_worker_messages_total", &[("lane", "summaries"), ("outcome", outcome)])
-        })
+        .map(|outcome| workers.sum("apollo_worker_messages_total", &[("outcome", outcome)]))
         .sum();
     Ok(Left {
         queued: stack.rabbitmq.queue_depth("/", QUEUE)?.unwrap_or(0),

@@ -7,6 +7,33 @@ use serde::Deserialize;
 
 use crate::metrics::Metrics;
 
+/// The result of `apollo-simulator consent --json`, as far as the table needs it.
+#[derive(Debug, Deserialize)]
+pub(super) struct Consented {
+    participants: u64,
+    outcomes: BTreeMap<String, u64>,
+    latency: Latency,
+    first_problem: Option<String>,
+}
+
+impl Consented {
+    fn linked(&self) -> u64 {
+        self.outcomes.get("linked").copied().unwrap_or_default()
+    }
+
+    /// Whether everybody's account was linked.
+    pub(super) fn all_linked(&self) -> bool {
+        self.linked() == self.participants
+    }
+}
+
+impl fmt::Display for Consented {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{:?}", self.outcomes)?;
+        self.first_problem.iter().try_for_each(|problem| write!(formatter, "; {problem}"))
+    }
+}
+
 /// The result of `apollo-simulator push --json`, as far as the table needs it.
 #[derive(Debug, Deserialize)]
 pub(super) struct Pushed {
@@ -20,7 +47,7 @@ pub(super) struct Pushed {
     pub(super) latency: Latency,
 }
 
-/// How long Garmin would have waited for a 200.
+/// How long Garmin waits for a 200, or a participant from the form to the outcome.
 #[derive(Debug, Deserialize)]
 pub(super) struct Latency {
     p50_ms: f64,
@@ -48,6 +75,7 @@ impl Verified {
 
 /// Everything that the table shows.
 pub(super) struct Figures {
+    pub(super) consented: Consented,
     pub(super) pushed: Pushed,
     pub(super) verified: Verified,
     /// Of all workers together.
@@ -72,10 +100,15 @@ impl Figures {
 
 impl fmt::Display for Figures {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { pushed, verified, .. } = self;
+        let Self { consented, pushed, verified, .. } = self;
         let mut row = |name: &str, value: String| writeln!(formatter, "{name:<36}{value:>28}");
         let summaries: u64 = pushed.summaries.values().sum();
         let end_to_end = self.end_to_end.as_secs_f64();
+        row("participants linked", format!("{} of {}", consented.linked(), consented.participants))?;
+        row(
+            "form to outcome p50 / max",
+            format!("{:.0} / {:.0} ms", consented.latency.p50_ms, consented.latency.max_ms),
+        )?;
         row("notifications acknowledged", count(pushed.notifications))?;
         row("refused and sent again", count(pushed.refusals.values().sum()))?;
         row("bytes", HumanBytes(pushed.bytes).to_string())?;

@@ -1,4 +1,5 @@
-//! Apollo's own programs on a stack: migrations, one receiver behind nginx, and workers.
+//! Apollo's own programs on a stack: migrations, one receiver behind nginx, workers, and a Garmin for participants to
+//! consent at.
 
 use std::{
     path::{Path, PathBuf},
@@ -9,7 +10,7 @@ use std::{
 use anyhow::{Context, Result, ensure};
 
 use super::{
-    Nginx, NginxOptions, Stack, StackFolder, ports,
+    Garmin, Nginx, NginxOptions, Stack, StackFolder, ports,
     process::{Process, Program},
 };
 
@@ -29,19 +30,24 @@ pub struct Apollo {
     pub receiver_metrics: String,
     /// Where the metrics of each worker are.
     pub worker_metrics: Vec<String>,
+    /// Where participants consent.
+    pub garmin: Garmin,
 }
 
 impl Apollo {
-    /// Creates the database, migrates it and starts everything, with the programs in the folder `binaries`.
+    /// Creates the database, migrates it and starts everything, with the programs in the folder `binaries`. `plan` are the
+    /// simulator's options that say who has an account at Garmin.
     ///
     /// # Errors
     /// A program fails or does not become ready; the end of its log is in the error.
-    pub fn start(stack: &Stack, binaries: &Path, workers: usize) -> Result<Self> {
+    pub fn start(stack: &Stack, binaries: &Path, workers: usize, plan: &[String]) -> Result<Self> {
+        let garmin = Garmin::start(&stack.folder, binaries, plan)?;
         let site = Site {
             stack: &stack.folder,
             database: stack.postgres.url(DATABASE),
             broker: stack.rabbitmq.url("/"),
             keys: new_keys(&stack.folder, binaries)?,
+            garmin: &garmin,
             binaries: binaries.to_owned(),
         };
         stack.postgres.create_database(DATABASE)?;
@@ -54,7 +60,7 @@ impl Apollo {
             running.push(worker);
             worker_metrics.push(metrics);
         }
-        Ok(Self { nginx, receiver, workers: running, receiver_metrics, worker_metrics })
+        Ok(Self { nginx, receiver, workers: running, receiver_metrics, worker_metrics, garmin })
     }
 }
 
@@ -64,6 +70,7 @@ struct Site<'a> {
     database: String,
     broker: String,
     keys: String,
+    garmin: &'a Garmin,
     binaries: PathBuf,
 }
 
@@ -85,6 +92,9 @@ impl Site<'_> {
             .env("RECEIVER__PUBLIC_URL", nginx.address.url())
             .env("RECEIVER__SPOOL_DIR", self.stack.subfolder("spool")?);
         let (receiver, metrics) = self.start_ready(program, "receiver", admin)?;
+        self.stack.update(|state| {
+            state.urls.insert("consent page".to_owned(), nginx.address.url() + "/oauth/garmin/consent");
+        })?;
         Ok((nginx, receiver, metrics))
     }
 
@@ -110,10 +120,11 @@ impl Site<'_> {
     }
 
     fn program(&self, name: &str, binary: &str) -> Program {
-        Program::new(name, self.binaries.join(binary))
+        let program = Program::new(name, self.binaries.join(binary))
             .env("DATABASE__URL", &self.database)
             .env("RABBITMQ__URL", &self.broker)
-            .env("SECRETS__KEYS", &self.keys)
+            .env("SECRETS__KEYS", &self.keys);
+        self.garmin.environment.iter().fold(program, |program, (name, value)| program.env(name, value))
     }
 }
 
