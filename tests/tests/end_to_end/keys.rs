@@ -1,7 +1,7 @@
 //! Keys are replaced while the system runs, and none is forgotten that is still needed.
 
-use apollo_shared::garmin::OauthVersion;
 use apollo_shared::consent::{Started, StartedSecret, SubjectId};
+use apollo_shared::garmin::OauthVersion;
 use apollo_shared::secrets::{Keyring, SecretsConfig};
 use apollo_tests::Result;
 use apollo_tests::programs::SECRETS_KEYS;
