@@ -4,6 +4,7 @@ mod confirm;
 mod database;
 mod garmin;
 mod invite;
+mod keys;
 mod output;
 mod replay;
 mod subjects;
@@ -12,15 +13,14 @@ mod tokens;
 use crate::app::Worker;
 use crate::config::{AdminConfig, DatabaseConfig, WorkerConfig};
 use crate::store::{self, schema};
-use apollo_shared::secrets::Keyring;
 use apollo_shared::telemetry::{self, LogConfig};
 use apollo_shared::{admin, shutdown};
 use clap::{Args, Parser, Subcommand};
 use invite::InviteOptions;
+use keys::Keys;
 use replay::ReplayOptions;
 use sqlx::postgres::PgConnectOptions;
 use subjects::Subjects;
-use time::OffsetDateTime;
 use tokens::Tokens;
 
 /// Stores what Apollo's receiver took from Garmin in PostgreSQL.
@@ -53,7 +53,7 @@ enum Command {
     /// Shows the study's subjects, and ends a subject's participation
     #[command(subcommand)]
     Subjects(Subjects),
-    /// Makes keys for SECRETS__KEYS
+    /// Makes keys for SECRETS__KEYS, shows which are in use, and replaces old ones
     #[command(subcommand)]
     Keys(Keys),
     /// Asks a running worker whether it is ready; exit code 0 if so, else 1 and the reasons
@@ -82,22 +82,6 @@ enum MigrateAction {
     Status,
 }
 
-#[derive(Debug, Subcommand)]
-enum Keys {
-    /// Prints a new key; put it in front of SECRETS__KEYS, and keep the old ones behind it
-    New {
-        /// The key's name, stored with all that it seals; by default today's date
-        #[arg(long, value_parser = key_id)]
-        id: Option<String>,
-    },
-}
-
-fn key_id(text: &str) -> Result<String, String> {
-    let fits = !text.is_empty() && text.len() <= 64 && !text.contains([':', ',', ' ']);
-    fits.then(|| text.to_owned())
-        .ok_or_else(|| "1 to 64 characters without colon, comma and space".to_owned())
-}
-
 /// Carries the command out.
 ///
 /// # Errors
@@ -117,11 +101,7 @@ pub async fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Invite(options) => invite::run(options),
         Command::Tokens(tokens) => tokens::run(tokens).await,
         Command::Subjects(subjects) => subjects::run(subjects).await,
-        Command::Keys(Keys::New { id }) => {
-            let id = id.unwrap_or_else(|| OffsetDateTime::now_utc().date().to_string());
-            println!("{}", Keyring::generate(&id));
-            Ok(())
-        }
+        Command::Keys(keys) => keys::run(keys).await,
         Command::Health(AdminConfig { listen }) => {
             admin::check(listen).await?;
             println!("ready");

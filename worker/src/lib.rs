@@ -12,6 +12,7 @@ pub mod lane;
 pub mod message;
 pub mod metrics;
 pub mod replay;
+pub mod rotation;
 pub mod store;
 pub mod summaries;
 pub mod withdrawal;

@@ -36,7 +36,7 @@ struct Sent {
 }
 
 /// Entries that collide: few users, few identities, few ranks, few contents.
-fn entry(of: &'static SummaryType) -> impl Strategy<Value = (&'static str, Value)> {
+pub(super) fn entry(of: &'static SummaryType) -> impl Strategy<Value = (&'static str, Value)> {
     let is_telling =
         |field: &&Field| of.identifies(field) || of.rank.is_some_and(|rank| field.path == [rank]);
     let (telling, others): (Vec<&Field>, Vec<&Field>) =
