@@ -6,8 +6,9 @@ use crate::config::{ServedLane, WorkerConfig};
 use crate::garmin::GarminClient;
 use crate::lane::{Handler, LaneRunner};
 use crate::metrics::Metrics;
+use crate::store::keys::{self, SealingKeyError};
 use crate::store::raw::RawStore;
-use crate::store::{self, DatabaseUrlError, consents};
+use crate::store::{self, DatabaseUrlError, consents, schema};
 use crate::summaries::Registry;
 use crate::summaries::handler::{RawNotifications, SummariesHandler};
 use crate::withdrawal::Withdrawal;
@@ -60,6 +61,20 @@ pub enum BuildError {
     Metrics(#[from] prometheus::Error),
 }
 
+/// Why it ended without having been told to.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// A key is missing.
+    #[error(transparent)]
+    Keys(#[from] SealingKeyError),
+    /// The admin listener failed.
+    #[error("the admin listener ended: {0:?}")]
+    Admin(io::Result<()>),
+    /// A task without which the worker is of no use has ended.
+    #[error("{0} ended unexpectedly")]
+    Ended(&'static str),
+}
+
 impl BuildError {
     /// Whether the settings are to blame, rather than the machine.
     #[must_use]
@@ -70,9 +85,14 @@ impl BuildError {
 
 /// A worker that listens for scrapes but does not work yet.
 pub struct Worker {
-    config: WorkerConfig,
     listener: TcpListener,
     address: SocketAddr,
+    parts: Parts,
+}
+
+/// What its lanes are made of.
+struct Parts {
+    config: WorkerConfig,
     pool: PgPool,
     broker: Broker,
     keyring: Arc<Keyring>,
@@ -106,7 +126,8 @@ impl Worker {
         let withdrawal = Arc::new(Withdrawal::new(pool.clone(), Arc::clone(&keyring), registry)?);
         let readiness = Readiness::default();
         readiness.not_ready("worker", "starting");
-        Ok(Self { config, listener, address, pool, broker, keyring, garmin, withdrawal, metrics, readiness })
+        let parts = Parts { config, pool, broker, keyring, garmin, withdrawal, metrics, readiness };
+        Ok(Self { listener, address, parts })
     }
 
     /// Where metrics and health are served.
@@ -118,52 +139,76 @@ impl Worker {
     /// Works until `stop`, then finishes what it has in hand within 30 s.
     ///
     /// # Errors
-    /// A task that must not end has ended.
-    pub async fn run(self, stop: CancellationToken) -> io::Result<()> {
+    /// See [`RunError`].
+    pub async fn run(self, stop: CancellationToken) -> Result<(), RunError> {
+        let Self { listener, address, parts } = self;
+        tracing::info!("worker {} started, admin listener on {address}", env!("CARGO_PKG_VERSION"));
+        let registry = parts.metrics.registry.clone();
+        let admin = admin::serve(listener, registry, parts.readiness.clone(), CancellationToken::new());
+        tokio::select! {
+            ended = admin => return Err(RunError::Admin(ended)),
+            worked = parts.work(&stop) => worked?,
+        }
+        let _ = tokio::time::timeout(Duration::from_secs(1), parts.pool.close()).await;
+        tracing::info!("worker stopped");
+        Ok(())
+    }
+}
+
+impl Parts {
+    /// Serves the lanes until `stop`, and returns when the batches in hand are finished or have taken too long.
+    async fn work(&self, stop: &CancellationToken) -> Result<(), RunError> {
+        if !self.check_keys(stop).await? {
+            return Ok(());
+        }
         let raw = Arc::new(RawStore::default());
+        let mut lanes = self.lanes(&raw, stop);
+        self.readiness.ready("worker");
+        tokio::select! {
+            () = housekeeping(raw, self.pool.clone(), self.config.raw_retention_days) => {
+                return Err(RunError::Ended("the housekeeping"));
+            }
+            _ = lanes.join_next(), if !stop.is_cancelled() => if !stop.is_cancelled() {
+                return Err(RunError::Ended("a lane"));
+            },
+            () = stop.cancelled() => {}
+        }
+        self.readiness.not_ready("worker", "stopping");
+        let finish = async { while lanes.join_next().await.is_some() {} };
+        if tokio::time::timeout(GRACE, finish).await.is_err() {
+            tracing::warn!(
+                "not all batches were finished within {} s; they will come again",
+                GRACE.as_secs()
+            );
+        }
+        Ok(())
+    }
+
+    /// A worker that lacks a key would sooner or later meet a secret that it cannot open. False if `stop` came first.
+    async fn check_keys(&self, stop: &CancellationToken) -> Result<bool, SealingKeyError> {
+        while schema::wait_until_ready(&self.pool, &self.readiness, stop).await {
+            let checked =
+                async { keys::register_and_check(&mut *self.pool.acquire().await?, &self.keyring).await };
+            match checked.await {
+                Err(SealingKeyError::Database(error)) => tracing::warn!("the keys: {}", with_causes(&error)),
+                checked => return checked.map(|()| true),
+            }
+        }
+        Ok(false)
+    }
+
+    fn lanes(&self, raw: &Arc<RawStore>, stop: &CancellationToken) -> JoinSet<()> {
         let mut lanes = JoinSet::new();
         let serves = |lane| self.config.lanes.lanes.contains(&lane);
         if serves(ServedLane::Summaries) {
-            lanes.spawn(self.lane(self.summaries(&raw)).run(stop.clone()));
+            lanes.spawn(self.lane(self.summaries(raw)).run(stop.clone()));
         }
         if serves(ServedLane::Account) {
             let accounts = self.accounts();
             lanes.spawn(keep_tokens_fresh(Arc::clone(&accounts.tokens), stop.clone()));
             lanes.spawn(self.lane(accounts).run(stop.clone()));
         }
-        self.readiness.ready("worker");
-        tracing::info!("worker {} started, admin listener on {}", env!("CARGO_PKG_VERSION"), self.address);
-
-        let admin_stop = CancellationToken::new();
-        let admin = admin::serve(
-            self.listener,
-            self.metrics.registry.clone(),
-            self.readiness.clone(),
-            admin_stop.clone(),
-        );
-        let housekeeping = housekeeping(raw, self.pool.clone(), self.config.raw_retention_days);
-        tokio::select! {
-            ended = admin => return Err(io::Error::other(format!("the admin listener ended: {ended:?}"))),
-            () = housekeeping => return Err(io::Error::other("the housekeeping ended")),
-            ended = lanes.join_next(), if !stop.is_cancelled() => {
-                if !stop.is_cancelled() {
-                    return Err(io::Error::other(format!("a lane ended: {ended:?}")));
-                }
-            }
-            () = stop.cancelled() => {}
-        }
-        self.readiness.not_ready("worker", "stopping");
-        let finished =
-            tokio::time::timeout(GRACE, async { while lanes.join_next().await.is_some() {} }).await;
-        if finished.is_err() {
-            tracing::warn!(
-                "not all batches were finished within {} s; they will come again",
-                GRACE.as_secs()
-            );
-        }
-        let _ = tokio::time::timeout(Duration::from_secs(1), self.pool.close()).await;
-        tracing::info!("worker stopped");
-        Ok(())
+        lanes
     }
 
     fn summaries(&self, raw: &Arc<RawStore>) -> SummariesHandler {

@@ -4,9 +4,10 @@ use apollo_shared::config::{EXIT_USAGE, load};
 use apollo_shared::garmin::GarminConfigError;
 use apollo_shared::secrets::KeyError;
 use apollo_worker::account::AccountError;
-use apollo_worker::app::BuildError;
+use apollo_worker::app::{BuildError, RunError};
 use apollo_worker::cli::{self, Cli};
 use apollo_worker::store::DatabaseUrlError;
+use apollo_worker::store::keys::SealingKeyError;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
@@ -29,6 +30,8 @@ fn main() -> ExitCode {
                 || error.is::<KeyError>()
                 || error.is::<GarminConfigError>()
                 || matches!(error.downcast_ref(), Some(AccountError::NotConfigured))
+                || matches!(error.downcast_ref(), Some(SealingKeyError::Missing(_)))
+                || matches!(error.downcast_ref(), Some(RunError::Keys(SealingKeyError::Missing(_))))
                 || error.downcast_ref::<BuildError>().is_some_and(BuildError::is_usage);
             if usage { ExitCode::from(EXIT_USAGE) } else { ExitCode::FAILURE }
         }

@@ -105,8 +105,8 @@ async fn after_a_rotation_the_new_key_alone_opens_everything() -> Result<()> {
 async fn what_an_old_worker_seals_later_is_met_by_the_next_rotation() -> Result<()> {
     let site = Site::new().await?;
     fill(&site, Uuid::now_v7()).await?;
-    worker(&site, &both_keys(), &["keys", "rotate"])?;
     let (receiver, running) = (site.receiver(&[]).await?, site.worker(&["--lanes", "summaries"]).await?);
+    worker(&site, &both_keys(), &["keys", "rotate"])?;
     receiver.accept("/api_client/garmin", json!({"dailies": [{"userId": "u"}]}).to_string()).await?;
     running.has_stored(1).await?;
     running.stop().await?;
@@ -142,5 +142,20 @@ async fn a_value_that_cannot_be_opened_keeps_its_key_in_use() -> Result<()> {
     assert!(text.contains("71 values") && text.contains("1 values could not be opened"), "{text}");
     assert!(text.contains("garmin_oauth.access_token") && !text.contains("may be taken out"), "{text}");
     assert_eq!(site.count("SELECT count(*) FROM garmin_oauth.sealing_key").await?, 2);
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_that_lacks_a_key_does_not_start_and_names_it() -> Result<()> {
+    let site = Site::new().await?;
+    register_and_check(&mut *site.pool.acquire().await?, &keyring(SECRETS_KEYS)?).await?;
+    let serve = ["serve", "--admin-listen", "127.0.0.1:0"];
+    let ended = tokio::task::block_in_place(|| worker(&site, NEW_KEY, &serve))?;
+    let told = text(&ended);
+    assert_eq!(ended.status.code(), Some(64), "{told}");
+    assert!(
+        told.contains("SECRETS__KEYS lacks keys that secrets in this database are sealed with: test"),
+        "{told}"
+    );
     Ok(())
 }

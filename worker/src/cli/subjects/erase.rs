@@ -32,14 +32,15 @@ pub(in crate::cli) struct EraseOptions {
 pub(super) async fn run(options: EraseOptions) -> anyhow::Result<()> {
     let stop = shutdown::on_signal()?;
     let subject_id = options.subject.as_str();
-    let subject = super::find(&mut database::connect(&options.database).await?, &options.subject).await?;
+    let keyring = Arc::new(Keyring::new(&options.secrets)?);
+    let mut connection = database::connect_to_seal(&options.database, &keyring).await?;
+    let subject = super::find(&mut connection, &options.subject).await?;
     ensure!(
         !subject.active,
         "{subject_id} takes part in the study: run `apollo-worker subjects withdraw {subject_id}` first"
     );
     let pool =
         store::pool(store::connect_options(&options.database.url)?, options.database.max_connections.get());
-    let keyring = Arc::new(Keyring::new(&options.secrets)?);
     let withdrawal = Withdrawal::new(pool, keyring, Arc::new(Registry::new()))?;
 
     let question = format!("Everything that is stored of {subject_id} will be removed for good.");

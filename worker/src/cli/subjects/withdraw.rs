@@ -44,10 +44,11 @@ pub(in crate::cli) struct WithdrawOptions {
 /// Asks back, withdraws, and says what came of it.
 pub(super) async fn run(options: WithdrawOptions) -> anyhow::Result<()> {
     let subject_id = &options.subject;
-    let subject = super::find(&mut database::connect(&options.database).await?, subject_id).await?;
+    let keyring = Arc::new(Keyring::new(&options.secrets)?);
+    let mut connection = database::connect_to_seal(&options.database, &keyring).await?;
+    let subject = super::find(&mut connection, subject_id).await?;
     let pool =
         store::pool(store::connect_options(&options.database.url)?, options.database.max_connections.get());
-    let keyring = Arc::new(Keyring::new(&options.secrets)?);
     let withdrawal = Withdrawal::new(pool.clone(), Arc::clone(&keyring), Arc::new(Registry::new()))?;
     if !subject.active {
         println!("{subject_id} has withdrawn already, as of {}", output::moment(subject.deregistered_at));

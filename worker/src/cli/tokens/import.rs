@@ -65,7 +65,7 @@ pub(super) async fn run(options: ImportOptions) -> anyhow::Result<()> {
     let stop = shutdown::on_signal()?;
     let keyring = Keyring::new(&options.secrets)?;
     let lines = read(&options.file)?;
-    let connection = database::connect(&options.database).await?;
+    let connection = database::connect_to_seal(&options.database, &keyring).await?;
     let garmin = PatientGarmin::new(&options.garmin, &options.pace, stop.clone())?;
     let bar = output::bar(lines.len() as u64, "lines");
     let mut import = Import { connection, keyring, garmin, report: Report::default() };

@@ -34,7 +34,7 @@ pub(in crate::cli) struct MigrateOptions {
 pub(super) async fn run(options: MigrateOptions) -> anyhow::Result<()> {
     let stop = shutdown::on_signal()?;
     let keyring = Keyring::new(&options.secrets)?;
-    let mut connection = database::connect(&options.database).await?;
+    let mut connection = database::connect_to_seal(&options.database, &keyring).await?;
     let garmin = PatientGarmin::new(&options.garmin, &options.pace, stop.clone())?;
     ensure!(token_exchange::begin(&mut connection).await?, "another `tokens migrate` is at work");
     let mut migration = Migration { connection, keyring, garmin, report: Report::default() };
