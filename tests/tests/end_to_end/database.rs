@@ -86,8 +86,11 @@ async fn a_worker_waits_for_a_schema_that_is_not_there_yet() -> Result<()> {
     let options: PgConnectOptions = site.database_url().parse()?;
     schema::migrate_down(&options, 0).await?;
     let worker = site.starting_worker(&[]).await?;
-    let reasons = worker.not_ready().await?;
-    assert!(reasons.contains("run `apollo-worker migrate`"), "{reasons}");
+    let told = async || {
+        let reasons = worker.not_ready().await.ok()?;
+        reasons.contains("run `apollo-worker migrate`").then_some(())
+    };
+    eventually("the worker says what it waits for", told).await?;
     schema::migrate(&options).await?;
     worker.ready().await
 }
