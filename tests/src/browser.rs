@@ -269,9 +269,8 @@ impl Browser {
     /// The browser refuses, or the file cannot be written.
     pub async fn screenshot(&self, name: &str) -> Result<()> {
         self.evaluate("document.activeElement.blur()").await?;
-        let metrics = self.devtools("Page.getLayoutMetrics", json!({})).await?;
-        let size = &metrics["cssContentSize"];
-        let clip = json!({"x": 0, "y": 0, "width": size["width"], "height": size["height"], "scale": 1});
+        let size = self.evaluate("return [innerWidth, document.body.getBoundingClientRect().bottom]").await?;
+        let clip = json!({"x": 0, "y": 0, "width": size[0], "height": size[1], "scale": 1});
         let options = json!({"captureBeyondViewport": true, "clip": clip});
         let picture = self.devtools("Page.captureScreenshot", options).await?;
         let bytes = STANDARD.decode(picture["data"].as_str().ok_or("a screenshot without a picture")?)?;

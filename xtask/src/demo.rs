@@ -57,10 +57,11 @@ fn measure(options: &Demo, stack: &Stack, apollo: &Apollo) -> Result<Figures> {
     let consented: Consented = ui::timed(format_args!("{participants} participants consent"), || {
         simulator.run("consent", &[&edge[..], &["--participants", &participants]].concat())
     })?;
+    let before = drain::confirmed(apollo)?;
     let start = Instant::now();
     let what = format!("push {} day(s) of {} users through nginx", options.days, options.users);
     let pushed: Pushed = ui::timed(what, || simulator.run("push", &edge))?;
-    let drained_at = ui::timed("wait until the queues are empty", || drain::wait(stack, apollo))?;
+    let drained_at = ui::timed("wait until the queues are empty", || drain::wait(stack, apollo, before))?;
     let metrics = Metrics::fetch(&apollo.worker_metrics)?;
     let verified: Verified = ui::timed("compare the database with the simulator's expectation", || {
         simulator.run("verify", &["--database-url", &stack.postgres.url(DATABASE)])

@@ -148,7 +148,7 @@ async fn only_the_browser_that_began_may_come_back() -> Result<()> {
         for refused in [without, with_another] {
             assert_eq!(refused.status(), StatusCode::BAD_REQUEST);
         }
-        let forged = mine.cookie.replace(|character: char| character == 'A', "B");
+        let forged = mine.cookie.replace('A', "B");
         let refused = study.client.get(mine.callback.clone()).header(COOKIE, forged).send().await?;
         assert_eq!(refused.status(), StatusCode::BAD_REQUEST);
 
@@ -197,33 +197,60 @@ async fn an_invitation_is_asked_for_again_when_the_form_is_sent() -> Result<()> 
     Ok(())
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn the_links_of_the_command_open_the_form() -> Result<()> {
+    let study = Study::new(OauthVersion::Two, &["--receiver-invitations", "required"]).await?;
+    let one = study.run(&["invite", "P-1"])?;
+    let many = study.run(&["invite", "--csv", "--days", "1", "P-2", "Übung 3"])?;
+    assert!(one.status.success() && many.status.success(), "{one:?} {many:?}");
+    let (one, many) = (String::from_utf8(one.stdout)?, String::from_utf8(many.stdout)?);
+    let lines: Vec<&str> = many.lines().collect();
+    assert_eq!((lines[0], lines.len()), ("subject_id,link,expires_at", 3));
+
+    let link_of = |line: &str| line.split(',').nth(1).map(str::to_owned);
+    let links = [Some(one.trim().to_owned()), link_of(lines[1]), link_of(lines[2])];
+    for (subject_id, link) in ["P-1", "P-2", "Übung 3"].into_iter().zip(links) {
+        let form = study.client.get(link.ok_or("no link")?).send().await?;
+        assert_eq!(form.status(), StatusCode::OK);
+        assert!(form.text().await?.contains(&format!("value=\"{subject_id}\"")), "{subject_id}");
+    }
+    Ok(())
+}
+
 /// Every way in which Garmin can fail for a moment.
 fn passing_failures() -> [Failure; 4] {
     [Failure::Status(500), Failure::Status(429), Failure::Nonsense, Failure::Drop]
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_participant_notices_nothing_of_a_garmin_that_fails_for_a_moment() -> Result<()> {
-    for (version, exchange) in [(OauthVersion::One, Call::AccessToken), (OauthVersion::Two, Call::Token)] {
-        let study = Study::new(version, &[]).await?;
-        let worker = study.worker().await?;
-        let participant = study.participant();
-        let mut number = 0;
-        for call in [exchange, Call::UserId] {
-            for failure in passing_failures() {
-                number += 1;
-                let (subject_id, user_id) = (format!("P-{number}"), format!("user-{number}"));
-                study.garmin.add_user(&user_id);
-                study.garmin.fail_next(call, failure.clone());
-                let outcome = participant.consent(&subject_id, &user_id).await?;
-                assert_eq!(outcome, Status::Linked, "{call:?} {failure:?}");
-                assert_eq!(study.account_of(&subject_id).await?, Some(user_id), "{call:?} {failure:?}");
-            }
+/// A participant is linked although each call fails once in each way.
+async fn failing_for_a_moment(version: OauthVersion, exchange: Call) -> Result<()> {
+    let study = Study::new(version, &[]).await?;
+    let worker = study.worker().await?;
+    let participant = study.participant();
+    let mut number = 0;
+    for call in [exchange, Call::UserId] {
+        for failure in passing_failures() {
+            number += 1;
+            let (subject_id, user_id) = (format!("P-{number}"), format!("user-{number}"));
+            study.garmin.add_user(&user_id);
+            study.garmin.fail_next(call, failure.clone());
+            let outcome = participant.consent(&subject_id, &user_id).await?;
+            assert_eq!(outcome, Status::Linked, "{call:?} {failure:?}");
+            assert_eq!(study.account_of(&subject_id).await?, Some(user_id), "{call:?} {failure:?}");
         }
-        assert_eq!(study.site.broker().await?.waiting("apollo.dead").await?, 0);
-        worker.stop().await?;
     }
-    Ok(())
+    assert_eq!(study.site.broker().await?.waiting("apollo.dead").await?, 0);
+    worker.stop().await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_participant_notices_nothing_of_a_garmin_that_fails_for_a_moment_by_oauth_1() -> Result<()> {
+    failing_for_a_moment(OauthVersion::One, Call::AccessToken).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_participant_notices_nothing_of_a_garmin_that_fails_for_a_moment_by_oauth_2() -> Result<()> {
+    failing_for_a_moment(OauthVersion::Two, Call::Token).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -239,22 +266,29 @@ async fn a_garmin_that_is_slow_is_waited_for() -> Result<()> {
     worker.stop().await
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_garmin_that_fails_for_long_is_told_and_the_participant_starts_again() -> Result<()> {
-    for (version, failing) in [(OauthVersion::One, Call::AccessToken), (OauthVersion::Two, Call::UserId)] {
-        let study = Study::new(version, &[]).await?;
-        let worker = study.worker().await?;
-        study.garmin.fail_always(failing, Failure::Status(503));
-        let participant = study.participant();
-        assert_eq!(participant.consent("P-1", ADA).await?, Status::Failed);
-        assert!(study.garmin.count(failing) > 2, "it was asked in growing steps before");
-        assert_eq!(study.account_of("P-1").await?, None);
+/// A participant is told after all attempts, and starts again.
+async fn failing_for_long(version: OauthVersion, failing: Call) -> Result<()> {
+    let study = Study::new(version, &[]).await?;
+    let worker = study.worker().await?;
+    study.garmin.fail_always(failing, Failure::Status(503));
+    let participant = study.participant();
+    assert_eq!(participant.consent("P-1", ADA).await?, Status::Failed);
+    assert!(study.garmin.count(failing) > 2, "it was asked in growing steps before");
+    assert_eq!(study.account_of("P-1").await?, None);
 
-        study.garmin.heal();
-        assert_eq!(participant.consent("P-1", ADA).await?, Status::Linked);
-        worker.stop().await?;
-    }
-    Ok(())
+    study.garmin.heal();
+    assert_eq!(participant.consent("P-1", ADA).await?, Status::Linked);
+    worker.stop().await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_garmin_that_exchanges_nothing_for_long_is_told_and_the_participant_starts_again() -> Result<()> {
+    failing_for_long(OauthVersion::One, Call::AccessToken).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_garmin_that_tells_no_user_for_long_is_told_and_the_participant_starts_again() -> Result<()> {
+    failing_for_long(OauthVersion::Two, Call::UserId).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -336,29 +370,4 @@ async fn who_has_left_and_consents_again_is_active_again() -> Result<()> {
         worker.stop().await?;
     }
     Ok(())
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn consents_that_nobody_finishes_are_cleaned_up() -> Result<()> {
-    let study = Study::new(OauthVersion::One, &[]).await?;
-    let worker = study.worker().await?;
-    let participant = study.participant();
-    participant.begin("P-1").await?;
-    participant.begin("P-2").await?;
-    let begun = "SELECT count(*) FROM garmin_oauth.request_token";
-    let both = async || (study.site.count(begun).await.ok()? == 2).then_some(());
-    eventually("both are noted", both).await?;
-    sqlx::query(
-        "UPDATE garmin_oauth.request_token SET started_at = started_at - interval '25 hours'
-                 WHERE subject_id = 'P-1'",
-    )
-    .execute(&study.site.pool)
-    .await?;
-    worker.stop().await?;
-    let worker = study.worker().await?;
-    let cleaned = async || (study.site.count(begun).await.ok()? == 1).then_some(());
-    eventually("the old one is gone", cleaned).await?;
-    let newer = "SELECT count(*) FROM garmin_oauth.request_token WHERE subject_id = 'P-2'";
-    assert_eq!(study.site.count(newer).await?, 1);
-    worker.stop().await
 }

@@ -2,7 +2,8 @@
 //!
 //! RabbitMQ's own count of a queue is a second old, so it alone cannot say when the work was done. The programs' counters
 //! can: messages confirmed to the receiver, messages that the workers are done with. Both must agree that nothing is
-//! left; the time is that of the counters.
+//! left; the time is that of the counters. What the receiver published before Garmin began to push, about consents, is not
+//! among them.
 
 use std::time::{Duration, Instant};
 
@@ -20,14 +21,21 @@ const QUEUE: &str = "apollo.summaries";
 const STALLED: Duration = Duration::from_secs(60);
 const LIMIT: Duration = Duration::from_secs(24 * 3600);
 
-/// Waits, with a progress bar, and returns when the last message was stored.
-pub(super) fn wait(stack: &Stack, apollo: &Apollo) -> Result<Instant> {
-    let total = left(stack, apollo)?;
+/// How many messages have been confirmed to the receiver so far.
+pub(super) fn confirmed(apollo: &Apollo) -> Result<f64> {
+    let metrics = Metrics::fetch([&apollo.receiver_metrics])?;
+    Ok(metrics.sum("apollo_receiver_publish_confirm_seconds_count", &[]))
+}
+
+/// Waits, with a progress bar, and returns when the last message was stored; `before` of those that were confirmed are no
+/// notifications.
+pub(super) fn wait(stack: &Stack, apollo: &Apollo, before: f64) -> Result<Instant> {
+    let total = left(stack, apollo, before)?;
     let bar = ui::countdown(total.queued.max(total.unfinished));
     let mut done_since = None;
     let mut last_progress = (total, Instant::now());
     wait_until("the queues are empty", LIMIT, || {
-        let left = left(stack, apollo)?;
+        let left = left(stack, apollo, before)?;
         if left != last_progress.0 {
             last_progress = (left, Instant::now());
         }
@@ -59,13 +67,14 @@ struct Left {
     unfinished: u64,
 }
 
-fn left(stack: &Stack, apollo: &Apollo) -> Result<Left> {
-    let confirmed =
-        Metrics::fetch([&apollo.receiver_metrics])?.sum("apollo_receiver_publish_confirm_seconds_count", &[]);
+fn left(stack: &Stack, apollo: &Apollo, before: f64) -> Result<Left> {
+    let confirmed = confirmed(apollo)? - before;
     let workers = Metrics::fetch(&apollo.worker_metrics)?;
     let finished: f64 = ["stored", "dead"]
         .iter()
-        .map(|outcome| workers.sum("apollo_worker_messages_total", &[("outcome", outcome)]))
+        .map(|outcome| {
+            workers.sum("apollo_worker_messages_total", &[("lane", "summaries"), ("outcome", outcome)])
+        })
         .sum();
     Ok(Left {
         queued: stack.rabbitmq.queue_depth("/", QUEUE)?.unwrap_or(0),

@@ -13,6 +13,7 @@ use anyhow::{Context, Result};
 use super::{
     StackFolder, packages, ports,
     process::{Process, Program},
+    state::StopSignal,
 };
 
 const START_LIMIT: Duration = Duration::from_secs(60);
@@ -61,7 +62,9 @@ fn launch(stack: &StackFolder, program: &Path, home: &Path) -> Result<(String, P
     let program = Program::new("chromedriver", program)
         .args([format!("--port={port}")])
         .env("HOME", home)
-        .env("TMPDIR", home);
+        .env("TMPDIR", home)
+        // Chromium, asked in order, would still write into its home while that is being removed.
+        .stop_signal(StopSignal::Kill);
     let mut process = Process::start(stack, program)?;
     let url = format!("http://127.0.0.1:{port}");
     process.wait_http(&format!("{url}/status"), START_LIMIT)?;

@@ -272,7 +272,7 @@ impl Process {
     /// # Errors
     /// The system cannot say.
     pub fn stop(&mut self) -> Result<Option<ExitStatus>> {
-        self.signal(self.stop_signal.into());
+        self.stop_signal.send(self.identity);
         if !wait::happens_within(self.stop_limit, || !self.identity.is_alive()) {
             eprintln!("{} did not stop within {} s: killed", self.name, self.stop_limit.as_secs());
         }

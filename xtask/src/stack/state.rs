@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, fs, path::Path, path::PathBuf};
 
 use anyhow::{Context, Result};
+use rustix::process::Signal;
 use serde::{Deserialize, Serialize};
 
 use super::{
@@ -54,13 +55,17 @@ pub enum StopSignal {
     Terminate,
     /// SIGINT: PostgreSQL's fast shutdown, which does not wait for its clients.
     Interrupt,
+    /// SIGKILL, to its whole process group: for what has nothing to save, and would leave its children behind.
+    Kill,
 }
 
-impl From<StopSignal> for rustix::process::Signal {
-    fn from(signal: StopSignal) -> Self {
-        match signal {
-            StopSignal::Terminate => Self::TERM,
-            StopSignal::Interrupt => Self::INT,
+impl StopSignal {
+    /// Sends it, if the process is still running.
+    pub(crate) fn send(self, to: ProcessIdentity) {
+        match self {
+            Self::Terminate => to.signal(Signal::TERM),
+            Self::Interrupt => to.signal(Signal::INT),
+            Self::Kill => to.kill_group(),
         }
     }
 }

@@ -49,7 +49,7 @@ pub(crate) fn end(path: &Path, state: &StackState) -> Result<()> {
         path.display()
     );
     for process in state.processes.iter().rev() {
-        process.identity.signal(process.stop_signal.into());
+        process.stop_signal.send(process.identity);
         if !wait::happens_within(STOP_LIMIT, || !process.identity.is_alive()) {
             process.identity.kill_group();
         }

@@ -3,12 +3,15 @@
 use std::{
     env,
     io::{BufRead, BufReader},
+    os::unix::process::CommandExt,
     path::PathBuf,
     process::{Child, Command, Stdio},
 };
 
 use anyhow::{Context, Result};
-use xtask::stack::{PostgreSql, STACK_FILE, StackFolder, StackState, sweep};
+use xtask::stack::{
+    PostgreSql, ProcessIdentity, ProcessRecord, STACK_FILE, StackFolder, StackState, StopSignal, sweep,
+};
 
 /// Set for the process that owns a stack until it is killed: the same test, run once more.
 const VARIABLE: &str = "APOLLO_OWNER_TO_KILL";
@@ -72,12 +75,12 @@ fn a_process_that_only_has_the_pid_is_not_ended() -> Result<()> {
     let file = folder.path().join(STACK_FILE);
     let mut state = folder.state();
     state.owner.start_time += 1;
-    let mut identity = xtask::stack::ProcessIdentity::of(stranger.id())?;
+    let mut identity = ProcessIdentity::of(stranger.id())?;
     identity.start_time += 1;
-    state.processes.push(xtask::stack::ProcessRecord {
+    state.processes.push(ProcessRecord {
         name: "stranger".to_owned(),
         identity,
-        stop_signal: xtask::stack::StopSignal::Terminate,
+        stop_signal: StopSignal::Terminate,
     });
     std::fs::write(&file, serde_json::to_vec(&state)?)?;
 
@@ -86,6 +89,32 @@ fn a_process_that_only_has_the_pid_is_not_ended() -> Result<()> {
     assert!(stranger.try_wait()?.is_none(), "it was ended though it started at another time");
     stranger.kill()?;
     stranger.wait()?;
+    Ok(())
+}
+
+#[test]
+fn a_program_that_would_leave_its_children_behind_goes_with_them() -> Result<()> {
+    let folder = StackFolder::create("family")?;
+    let mut parent = Command::new("sh")
+        .args(["-c", "sleep 60 & echo $!; wait"])
+        .stdout(Stdio::piped())
+        .process_group(0)
+        .spawn()?;
+    let mut line = String::new();
+    BufReader::new(parent.stdout.take().context("piped")?).read_line(&mut line)?;
+    let child = ProcessIdentity::of(line.trim().parse()?)?;
+    let mut state = folder.state();
+    state.owner.start_time += 1;
+    state.processes.push(ProcessRecord {
+        name: "family".to_owned(),
+        identity: ProcessIdentity::of(parent.id())?,
+        stop_signal: StopSignal::Kill,
+    });
+    std::fs::write(folder.path().join(STACK_FILE), serde_json::to_vec(&state)?)?;
+
+    sweep()?;
+    parent.wait()?;
+    assert!(!child.is_alive(), "its child still runs");
     Ok(())
 }
 
