@@ -22,6 +22,7 @@ CREATE TABLE garmin_oauth.request_token (
     redirect_uri  text NOT NULL,
     started_at    timestamptz NOT NULL,
     status        text NOT NULL DEFAULT 'pending',
+    attempts      integer NOT NULL DEFAULT 0,
     claimed_until timestamptz,
     key_id        text,
     sealed        bytea
@@ -30,6 +31,7 @@ COMMENT ON TABLE garmin_oauth.request_token IS
     'Consents that have begun: OAuth 1.0a request tokens, OAuth 2.0 code verifiers. Deleted a day later.';
 COMMENT ON COLUMN garmin_oauth.request_token.status IS
     'pending, exchanged (tokens are here, their user is not known yet), linked, subject_taken, account_taken, declined, failed';
+COMMENT ON COLUMN garmin_oauth.request_token.attempts IS 'How often Garmin has been asked in vain.';
 COMMENT ON COLUMN garmin_oauth.request_token.claimed_until IS
     'Until then a worker is busy with the exchange, which must not be tried twice.';
 COMMENT ON COLUMN garmin_oauth.request_token.sealed IS

@@ -14,6 +14,9 @@ use uuid::Uuid;
 /// Seconds between the attempts at Garmin, while a participant waits before a page.
 pub(super) const GARMIN_STEPS: [u32; 3] = [1, 5, 15];
 
+/// Seconds until a look at what another worker has made of a consent.
+pub(super) const LOOK_AGAIN: u32 = 1;
+
 /// Seconds between the looks for a consent's beginning, which another worker may be about to store.
 pub(super) const START_STEPS: [u32; 5] = [1, 5, 15, 60, 300];
 
@@ -26,6 +29,8 @@ enum Failure {
     Final(AccountError),
     /// It may go better later.
     Passing(AccountError),
+    /// Another worker is at it; its claim ends in any case.
+    Busy(AccountError),
 }
 
 impl From<AccountError> for Failure {
@@ -36,6 +41,7 @@ impl From<AccountError> for Failure {
             | AccountError::Mismatch
             | AccountError::UnreadableConsent(_)
             | AccountError::UnreadableMessage(_) => Self::Final(error),
+            AccountError::Busy => Self::Busy(error),
             _ => Self::Passing(error),
         }
     }
@@ -109,17 +115,10 @@ impl AccountHandler {
         if !consents::claim(&mut *self.connection().await?, consent_id).await? {
             return Err(AccountError::Busy);
         }
-        match ask(garmin, consent, secret, answer).await {
-            Ok(token) => {
-                let mut connection = self.connection().await?;
-                consents::exchanged(&mut connection, &self.keyring, consent_id, &token).await?;
-                Ok(token)
-            }
-            Err(error) => {
-                consents::unclaim(&mut *self.connection().await?, consent_id).await?;
-                Err(error)
-            }
-        }
+        let token = ask(garmin, consent, secret, answer).await?;
+        let mut connection = self.connection().await?;
+        consents::exchanged(&mut connection, &self.keyring, consent_id, &token).await?;
+        Ok(token)
     }
 
     /// Asks whose tokens these are, and links that account with the subject.
@@ -167,9 +166,12 @@ impl AccountHandler {
         consent_id: Uuid,
         failure: Failure,
     ) -> Result<Vec<Outgoing>, StoreError> {
-        let attempt = message.envelope.attempt;
         let (error, pause) = match failure {
-            Failure::Passing(error) => (error, pause(&GARMIN_STEPS, attempt)),
+            Failure::Busy(error) => (error, Some(LOOK_AGAIN)),
+            Failure::Passing(error) => {
+                let attempt = consents::failed(&mut *self.connection().await?, consent_id).await?;
+                (error, pause(&GARMIN_STEPS, attempt))
+            }
             Failure::Final(error) => (error, None),
         };
         let reason = with_causes(&error);

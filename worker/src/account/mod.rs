@@ -211,7 +211,9 @@ mod tests {
 
     #[test]
     fn there_is_a_queue_for_every_pause_and_pauses_grow() {
-        for steps in [&consent::GARMIN_STEPS[..], &consent::START_STEPS, &entries::STEPS] {
+        let steps =
+            [&consent::GARMIN_STEPS[..], &consent::START_STEPS, &[consent::LOOK_AGAIN], &entries::STEPS];
+        for steps in steps {
             assert!(steps.iter().all(|seconds| RETRY_SECONDS.contains(seconds)), "{steps:?}");
             assert!(steps.is_sorted(), "{steps:?}");
             assert_eq!(pause(steps, steps.len() as u32), None);

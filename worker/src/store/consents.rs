@@ -152,16 +152,20 @@ pub async fn claim(connection: &mut PgConnection, consent_id: Uuid) -> sqlx::Res
     Ok(claimed.rows_affected() == 1)
 }
 
-/// Gives a claim back after an exchange that failed.
+/// Notes that Garmin was asked in vain, and gives the claim back. Returns how often it was before.
 ///
 /// # Errors
 /// PostgreSQL's.
-pub async fn unclaim(connection: &mut PgConnection, consent_id: Uuid) -> sqlx::Result<()> {
-    sqlx::query("UPDATE garmin_oauth.request_token SET claimed_until = NULL WHERE consent_id = $1")
-        .bind(consent_id)
-        .execute(connection)
-        .await?;
-    Ok(())
+pub async fn failed(connection: &mut PgConnection, consent_id: Uuid) -> sqlx::Result<u32> {
+    let before: Option<i32> = sqlx::query_scalar(
+        "UPDATE garmin_oauth.request_token SET attempts = attempts + 1, claimed_until = NULL
+         WHERE consent_id = $1
+         RETURNING attempts - 1",
+    )
+    .bind(consent_id)
+    .fetch_optional(connection)
+    .await?;
+    Ok(before.and_then(|before| u32::try_from(before).ok()).unwrap_or(0))
 }
 
 /// Stores what Garmin gave in exchange, in the place of what it was given for.
