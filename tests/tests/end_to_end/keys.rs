@@ -52,7 +52,7 @@ async fn fill(site: &Site, consent_id: Uuid) -> Result<()> {
     let mut connection = site.pool.acquire().await?;
     register_and_check(&mut connection, &keyring).await?;
     tokens::insert(&mut connection, &keyring, "u1", &token()).await?;
-    let secret = StartedSecret::CodeVerifier("verifier".to_owned().into());
+    let secret = StartedSecret::CodeVerifier("verifier".to_owned());
     let started = Started {
         consent_id,
         subject_id: SubjectId::parse("17")?,
@@ -64,8 +64,7 @@ async fn fill(site: &Site, consent_id: Uuid) -> Result<()> {
 }
 
 fn token() -> NewToken {
-    let credentials =
-        Credentials::Oauth1 { token: "token".to_owned().into(), secret: "secret".to_owned().into() };
+    let credentials = Credentials::Oauth1 { token: "token".to_owned(), secret: "secret".to_owned() };
     NewToken { credentials, expires_at: None, refresh_expires_at: None, scope: None }
 }
 
