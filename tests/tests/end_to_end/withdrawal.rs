@@ -18,11 +18,13 @@ use proptest::prelude::*;
 use proptest::sample::subsequence;
 use proptest::strategy::Union;
 use serde_json::{Value, json};
+use sqlx::{Connection as _, PgConnection};
 use std::collections::BTreeMap;
 use std::process::{Command, Output};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use time::OffsetDateTime;
+use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 use xtask::stack::of_tests;
@@ -229,6 +231,51 @@ async fn a_purge_that_was_interrupted_before_it_read_again_does_so_the_next_time
     let dailies = site.rows_of("daily_summary").await?;
     assert_eq!(dailies.len(), 1);
     assert_eq!(dailies[0]["duration_in_seconds"], json!(60));
+    Ok(())
+}
+
+/// Waits until somebody waits for a lock of a kind in the database of the test.
+async fn waiting(observer: &mut PgConnection, locktype: &str) -> Result<()> {
+    let waiting = "SELECT count(*) FROM pg_locks JOIN pg_stat_activity USING (pid)
+                   WHERE NOT granted AND locktype = $1 AND datname = current_database()";
+    let observer = Mutex::new(observer);
+    let what = format!("somebody waits for a lock of the kind {locktype}");
+    eventually(&what, async || {
+        let mut observer = observer.lock().await;
+        let count: i64 = sqlx::query_scalar(waiting).bind(locktype).fetch_one(&mut **observer).await.ok()?;
+        (count > 0).then_some(())
+    })
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_withdrawal_waits_for_a_batch_that_has_not_seen_it() -> Result<()> {
+    let site = Site::new().await?;
+    let (broker, worker) = (site.broker().await?, site.worker(&[]).await?);
+    let mut observer = PgConnection::connect(&site.database_url()).await?;
+    let mut other = PgConnection::connect(&site.database_url()).await?;
+    let end = end();
+
+    // The batch has looked at who has withdrawn, and is held up at its row.
+    let mut holding = other.begin().await?;
+    let same_row = "INSERT INTO garmin_wellness.daily_summary
+                        (user_id, start_time, received_at, message_id, entry_index, content_digest)
+                    VALUES ('u', to_timestamp(1794265200), now(), gen_random_uuid(), 0, '')";
+    sqlx::raw_sql(same_row).execute(&mut *holding).await?;
+    publish(&broker, end + 1, &json!({"dailies": [daily("u", 60)]})).await?;
+    waiting(&mut observer, "transactionid").await?;
+    let withdrawal = async {
+        withdraw(&site, "u", end).await?;
+        purge(&site, "u").await
+    };
+    let release = async {
+        waiting(&mut observer, "advisory").await?;
+        holding.rollback().await?;
+        worker.has_stored(1).await
+    };
+    let (removed, ()) = futures_util::future::try_join(withdrawal, release).await?;
+    assert_eq!(removed.rows, BTreeMap::from([("garmin_wellness.daily_summary".to_owned(), 1)]));
+    assert!(site.rows_of("daily_summary").await?.is_empty());
     Ok(())
 }
 
