@@ -29,6 +29,12 @@ CREATE TABLE garmin_oauth.request_token (
 );
 COMMENT ON TABLE garmin_oauth.request_token IS
     'Consents that have begun: OAuth 1.0a request tokens, OAuth 2.0 code verifiers. Deleted a day later.';
+COMMENT ON COLUMN garmin_oauth.request_token.consent_id IS 'Made at random when the consent began.';
+COMMENT ON COLUMN garmin_oauth.request_token.subject_id IS 'Whom the account is to be linked with.';
+COMMENT ON COLUMN garmin_oauth.request_token.oauth_version IS '1 for OAuth 1.0a, 2 for OAuth 2.0.';
+COMMENT ON COLUMN garmin_oauth.request_token.redirect_uri IS 'Where Garmin was told to send the participant back to.';
+COMMENT ON COLUMN garmin_oauth.request_token.started_at IS 'When the consent began.';
+COMMENT ON COLUMN garmin_oauth.request_token.key_id IS 'The key that sealed is sealed with.';
 COMMENT ON COLUMN garmin_oauth.request_token.status IS
     'pending, exchanged (tokens are here, their user is not known yet), linked, subject_taken, account_taken, declined, failed';
 COMMENT ON COLUMN garmin_oauth.request_token.attempts IS 'How often Garmin has been asked in vain.';
@@ -55,6 +61,12 @@ CREATE TABLE garmin_oauth.access_token (
 );
 COMMENT ON TABLE garmin_oauth.access_token IS
     'Access tokens of users, several a user over time. Deleted when the user deregisters or withdraws.';
+COMMENT ON COLUMN garmin_oauth.access_token.id IS 'Counted up.';
+COMMENT ON COLUMN garmin_oauth.access_token.user_id IS 'Garmin''s id of the user.';
+COMMENT ON COLUMN garmin_oauth.access_token.oauth_version IS '1 for OAuth 1.0a, 2 for OAuth 2.0.';
+COMMENT ON COLUMN garmin_oauth.access_token.key_id IS 'The key that sealed is sealed with.';
+COMMENT ON COLUMN garmin_oauth.access_token.created_at IS 'When it was stored.';
+COMMENT ON COLUMN garmin_oauth.access_token.scope IS 'OAuth 2.0: what it is good for, in Garmin''s words.';
 COMMENT ON COLUMN garmin_oauth.access_token.token_digest IS
     'SHA-256 of the token, by which an OAuth 1.0a notification finds the one that it names.';
 COMMENT ON COLUMN garmin_oauth.access_token.sealed IS
@@ -76,6 +88,8 @@ CREATE TABLE garmin_oauth.erased (
 );
 COMMENT ON TABLE garmin_oauth.erased IS
     'SHA-256 of the ids of users who were erased: what was received before a newer consent of theirs is not stored.';
+COMMENT ON COLUMN garmin_oauth.erased.user_digest IS 'SHA-256 of Garmin''s id of the user.';
+COMMENT ON COLUMN garmin_oauth.erased.erased_at IS 'When the user was erased.';
 
 CREATE TABLE garmin_oauth.sealing_key (
     key_id     text PRIMARY KEY,
@@ -83,6 +97,8 @@ CREATE TABLE garmin_oauth.sealing_key (
 );
 COMMENT ON TABLE garmin_oauth.sealing_key IS
     'The keys that something in this database may be sealed with: the worker does not start without each of them.';
+COMMENT ON COLUMN garmin_oauth.sealing_key.key_id IS 'The key''s name in SECRETS__KEYS.';
+COMMENT ON COLUMN garmin_oauth.sealing_key.first_used IS 'Since when.';
 
 -- Whose entries a notification holds, so that one user's can be found; null in rows of earlier versions.
 ALTER TABLE garmin_raw.notification ADD COLUMN user_ids text[];
