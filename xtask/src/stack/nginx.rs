@@ -24,8 +24,8 @@ const START_LIMIT: Duration = Duration::from_secs(30);
 /// What differs between one nginx and another.
 #[derive(Debug, Clone)]
 pub struct NginxOptions {
-    /// `host:port` of the receiver's public listener.
-    pub receiver: String,
+    /// `host:port` of each receiver's public listener.
+    pub receivers: Vec<String>,
     /// The file with `allow` and `deny` lines for Garmin's POSTs.
     pub garmin_allow: PathBuf,
 }
@@ -33,7 +33,13 @@ pub struct NginxOptions {
 impl NginxOptions {
     /// In front of this receiver, with the allow-list of `nginx/garmin-allow.conf`, which lets everyone in.
     pub fn for_receiver(receiver: impl Into<String>) -> Self {
-        Self { receiver: receiver.into(), garmin_allow: workspace::root().join("nginx/garmin-allow.conf") }
+        Self::for_receivers([receiver.into()])
+    }
+
+    /// In front of several receivers; what one cannot take goes to another.
+    pub fn for_receivers(receivers: impl IntoIterator<Item = String>) -> Self {
+        let garmin_allow = workspace::root().join("nginx/garmin-allow.conf");
+        Self { receivers: receivers.into_iter().collect(), garmin_allow }
     }
 }
 
@@ -126,7 +132,7 @@ fn configure(
     let template = workspace::root().join("nginx/templates/apollo.conf.template");
     let template =
         fs::read_to_string(&template).with_context(|| format!("cannot read {}", template.display()))?;
-    let path = |path: &Path| path.display().to_string();
+    let path = |path: &Path| plain(&path.display().to_string());
     let site = fill_in(
         &template,
         &[
@@ -134,11 +140,11 @@ fn configure(
             ("APOLLO_HTTP_PORT", address.http_port.to_string()),
             ("APOLLO_HTTPS_PORT", address.https_port.to_string()),
             ("APOLLO_SERVER_NAME", "localhost".to_owned()),
-            ("APOLLO_RECEIVER", options.receiver.clone()),
-            ("APOLLO_TLS_CERTIFICATE", path(&certificate.certificate)),
-            ("APOLLO_TLS_KEY", path(&certificate.key)),
-            ("APOLLO_GARMIN_ALLOW", path(&options.garmin_allow)),
-            ("APOLLO_ACCESS_LOG", path(&access_log(home))),
+            ("APOLLO_RECEIVERS", servers(&options.receivers)?),
+            ("APOLLO_TLS_CERTIFICATE", path(&certificate.certificate)?),
+            ("APOLLO_TLS_KEY", path(&certificate.key)?),
+            ("APOLLO_GARMIN_ALLOW", path(&options.garmin_allow)?),
+            ("APOLLO_ACCESS_LOG", path(&access_log(home))?),
         ],
     )?;
     fs::write(home.join("apollo.conf"), site)?;
@@ -146,14 +152,24 @@ fn configure(
     Ok(())
 }
 
+/// The lines of the upstream, but for the end of the last, which is the template's.
+fn servers(receivers: &[String]) -> Result<String> {
+    let servers = receivers.iter().map(|receiver| Ok(format!("server {} max_fails=0", plain(receiver)?)));
+    Ok(servers.collect::<Result<Vec<_>>>()?.join("; "))
+}
+
+/// `value`, if nginx takes it for one word.
+fn plain(value: &str) -> Result<String> {
+    if value.contains(|character: char| character.is_whitespace() || "\"';{}$\\".contains(character)) {
+        bail!("nginx cannot have {value:?} in its configuration: move the checkout to a plainer path");
+    }
+    Ok(value.to_owned())
+}
+
 /// Puts values in the place of `${NAME}`. Names that are not ours stay as they are, as with envsubst in the image.
 fn fill_in(template: &str, values: &[(&str, String)]) -> Result<String> {
     let mut filled = template.to_owned();
     for (name, value) in values {
-        // nginx would take these for something else than a part of a name.
-        if value.contains(|character: char| character.is_whitespace() || "\"';{}$\\".contains(character)) {
-            bail!("nginx cannot have {value:?} for {name}: move the checkout to a plainer path");
-        }
         filled = filled.replace(&format!("${{{name}}}"), value);
     }
     let missing = filled.split("${APOLLO_").nth(1);
@@ -201,9 +217,9 @@ mod tests {
 
     #[test]
     fn only_our_names_are_filled_in() {
-        let values = [("APOLLO_RECEIVER", "127.0.0.1:1".to_owned())];
-        let filled = fill_in("server ${APOLLO_RECEIVER}; $host ${host} $status", &values).unwrap();
-        assert_eq!(filled, "server 127.0.0.1:1; $host ${host} $status");
+        let values = [("APOLLO_SERVER_NAME", "localhost".to_owned())];
+        let filled = fill_in("name ${APOLLO_SERVER_NAME}; $host ${host} $status", &values).unwrap();
+        assert_eq!(filled, "name localhost; $host ${host} $status");
     }
 
     #[test]
@@ -213,7 +229,14 @@ mod tests {
 
     #[test]
     fn a_value_that_would_end_the_directive_is_an_error() {
-        assert!(fill_in("x ${A};", &[("A", "/a b".to_owned())]).is_err());
-        assert!(fill_in("x ${A};", &[("A", "/a;b".to_owned())]).is_err());
+        assert!(plain("/a b").is_err());
+        assert!(plain("/a;b").is_err());
+        assert!(servers(&["a:1; server b:2".to_owned()]).is_err());
+    }
+
+    #[test]
+    fn several_receivers_are_several_servers() {
+        let receivers = ["a:1".to_owned(), "b:2".to_owned()];
+        assert_eq!(servers(&receivers).unwrap(), "server a:1 max_fails=0; server b:2 max_fails=0");
     }
 }
