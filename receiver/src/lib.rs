@@ -2,7 +2,8 @@
 //!
 //! It knows neither the database nor what the data mean, so there is little in it that can be slow or fail:
 //! `routes` (every path) → `push` (the handlers) → `body` (reading within the limits) → `notification` and
-//! `split` (looking at it, dividing it) → `delivery` → `publish` (confirmed by the broker). Participants' pages are in
+//! `split` (looking at it, dividing it) → `delivery` → `publish` (confirmed by the broker), or `spool` while the broker is
+//! away. Participants' pages are in
 //! `consent`, and go the same way from `delivery` on.
 
 mod app;
@@ -18,10 +19,12 @@ mod publish;
 mod push;
 mod routes;
 mod split;
+mod spool;
 mod token;
 
 pub use app::{Receiver, RunError, StartError};
 pub use config::{Cli, Command, ConfigError, Invitations, PublicUrlFlaw, ReceiverConfig};
+pub use spool::SpoolOpenError;
 
 /// The parts of no more than `limit` bytes that a body is published as; nothing if it is no notification.
 /// For fuzzing what reads bytes from outside.

@@ -67,13 +67,13 @@ impl Site {
         self.rabbitmq.url(&self.name)
     }
 
-    /// A receiver in this process, ready; `arguments` are options of `apollo-receiver`.
+    /// A receiver in this process, connected; `arguments` are options of `apollo-receiver`.
     ///
     /// # Errors
     /// It does not become ready.
     pub async fn receiver(&self, arguments: &[&str]) -> Result<RunningReceiver> {
         let receiver = self.starting_receiver(arguments).await?;
-        receiver.ready().await?;
+        receiver.connected().await?;
         Ok(receiver)
     }
 
@@ -85,13 +85,13 @@ impl Site {
         RunningReceiver::start(&self.rabbitmq_url(), "127.0.0.1:0", arguments).await
     }
 
-    /// A receiver in this process, ready, at an address that something else knows already.
+    /// A receiver in this process, connected, at an address that something else knows already.
     ///
     /// # Errors
     /// It does not become ready.
     pub async fn receiver_at(&self, listen: &str, arguments: &[&str]) -> Result<RunningReceiver> {
         let receiver = RunningReceiver::start(&self.rabbitmq_url(), listen, arguments).await?;
-        receiver.ready().await?;
+        receiver.connected().await?;
         Ok(receiver)
     }
 

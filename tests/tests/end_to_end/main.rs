@@ -20,5 +20,6 @@ mod round_trip;
 mod samples;
 mod secrets;
 mod simulated;
+mod spool;
 mod views;
 mod withdrawal;

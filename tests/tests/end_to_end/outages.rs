@@ -37,12 +37,12 @@ async fn answers(receiver: &RunningReceiver, status: StatusCode, body: String) -
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_receiver_without_a_broker_says_503_and_recovers_by_itself() -> Result<()> {
+async fn a_receiver_with_neither_broker_nor_spool_says_503_and_recovers_by_itself() -> Result<()> {
     let mut servers = Stack::start("outage")?;
     let site = site_on(&servers).await?;
     servers.rabbitmq.stop()?;
 
-    let receiver = site.starting_receiver(&[]).await?;
+    let receiver = site.starting_receiver(&["--receiver-spool-max-bytes", "0"]).await?;
     assert!(receiver.not_ready().await?.contains("broker"));
     let refusal = receiver.post(DAILIES, daily(0)).await?;
     assert_eq!(refusal.status(), StatusCode::SERVICE_UNAVAILABLE);
@@ -134,6 +134,7 @@ async fn broker_and_database_may_restart_and_crash_under_load() -> Result<()> {
     }
     let report = pushing.await??;
     assert!(report.complete, "Garmin gave up on some");
+    assert!(report.progress.refusals.is_empty(), "{:?}", report.progress.refusals);
     converged(&site, plan).await?;
     assert_eq!(site.broker().await?.waiting("apollo.dead").await?, 0);
     drop(workers);
