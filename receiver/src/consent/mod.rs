@@ -108,7 +108,7 @@ struct NotPublished;
 /// Returns when the broker has the message. A consent does not begin in the spool, where the participant would wait for an
 /// outcome without knowing why.
 async fn publish_now(edge: &Arc<Edge>, kind: &str, content: &impl Serialize) -> Result<(), NotPublished> {
-    edge.publisher.publish(&message(kind, content)?).await.map_err(|error| {
+    edge.publisher.publish_patiently(&message(kind, content)?).await.map_err(|error| {
         tracing::warn!("{kind}: {}", with_causes(&error));
         NotPublished
     })

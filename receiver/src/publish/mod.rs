@@ -127,6 +127,12 @@ impl Publisher {
         }
     }
 
+    /// As [`Publisher::publish`], but waits a moment for a broker that is away.
+    pub(crate) async fn publish_patiently(&self, message: &Arc<Message>) -> Result<(), NotPublished> {
+        let _ = tokio::time::timeout(SLOW, self.broker_is_up()).await;
+        self.publish(message).await
+    }
+
     /// Returns when nothing can be published any more, with the reason: the broker blocks, or the connection was lost.
     async fn broker_is_away(&self) -> Arc<str> {
         let mut broking = self.broking.clone();
