@@ -7,7 +7,7 @@ use crate::replay::{Progress, Replay};
 use crate::store::raw::RawStore;
 use crate::store::{self, schema};
 use crate::summaries::Registry;
-use crate::summaries::handler::{RawNotifications, SummariesHandler};
+use crate::summaries::handler::{READING_LIMIT, RawNotifications, SummariesHandler};
 use anyhow::ensure;
 use apollo_shared::admin::Readiness;
 use apollo_shared::endpoint::Endpoint;
@@ -75,6 +75,7 @@ pub(super) async fn run(options: ReplayOptions) -> anyhow::Result<()> {
         pool: pool.clone(),
         raw: Arc::new(RawStore::default()),
         raw_notifications: RawNotifications::Stored,
+        reading_limit: READING_LIMIT,
         metrics: Arc::clone(&metrics),
         readiness: Readiness::default(),
     };
