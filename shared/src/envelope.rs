@@ -39,7 +39,7 @@ pub struct Envelope {
 }
 
 /// A message without the properties that Apollo's receiver sets.
-#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, thiserror::Error, PartialEq, Eq)]
 pub enum EnvelopeError {
     /// `message_id` is missing or no UUID.
     #[error("the property message_id is missing or is not a UUID")]

@@ -1,5 +1,6 @@
 //! The program `apollo-worker`; everything is in the library.
 
+use apollo_shared::broker::BrokerConfigError;
 use apollo_shared::config::{EXIT_USAGE, load};
 use apollo_shared::garmin::GarminConfigError;
 use apollo_shared::secrets::KeyError;
@@ -30,6 +31,7 @@ fn main() -> ExitCode {
         Err(error) => {
             eprintln!("error: {error:#}");
             let usage = error.is::<DatabaseUrlError>()
+                || error.is::<BrokerConfigError>()
                 || error.is::<KeyError>()
                 || error.is::<GarminConfigError>()
                 || matches!(error.downcast_ref(), Some(AccountError::NotConfigured))
