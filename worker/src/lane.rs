@@ -1,8 +1,9 @@
 //! Consume, gather a batch, handle it, publish what came of it, acknowledge: the same for every lane.
 //!
-//! A lane runs several slots. Each has a channel and a prefetch of its own and takes one batch after the other,
-//! so a batch is acknowledged by one frame; while one slot waits for the database, another reads.
-//! Consuming and publishing go over two connections: a broker that blocks publishers must not hold back the
+//! A lane runs several slots. Each has a consumer with a prefetch of its own and takes one batch after the other;
+//! while one slot waits for the database, another reads. All consume over one channel: the broker notices the end of
+//! each channel by itself, and would hand what the first had out to the next, which has ended too, and count a
+//! delivery each time. Consuming and publishing go over two connections: a broker that blocks publishers must not hold back the
 //! acknowledgements that would relieve it.
 //!
 //! Whatever fails, everything is built again from the start: start and restart are one path. What was not
@@ -21,6 +22,7 @@ use apollo_shared::retry::Backoff;
 use apollo_shared::telemetry::with_causes;
 use apollo_shared::topology::Lane;
 use lapin::Connection;
+use lapin::options::BasicQosOptions;
 use slot::Slot;
 use std::future::Future;
 use std::sync::Arc;
@@ -141,10 +143,12 @@ impl<H: Handler> LaneRunner<H> {
         let (consuming, publishing) = connections?;
         self.readiness.ready(self.handler.lane().name());
 
+        let channel = consuming.create_channel().await?;
+        channel.basic_qos(self.config.prefetch.get(), BasicQosOptions::default()).await?;
         let slots_stop = stop.child_token();
         let mut slots = JoinSet::new();
         for _ in 0..self.config.concurrency.get() {
-            let slot = Slot::open(self, &consuming, &publishing).await?;
+            let slot = Slot::open(self, &channel, &publishing).await?;
             slots.spawn(slot.run(slots_stop.clone()));
         }
         let mut outcome = Ok(());

@@ -1,4 +1,4 @@
-//! One of a lane's consumers: what it takes, in which portions, and how these are acknowledged.
+//! One of a lane's consumers: what it takes, and in which portions.
 //!
 //! When a message takes the program down with it, the broker counts one more delivery of everything that was in hand.
 //! So that only this message reaches the delivery limit, whatever has been redelivered a few times is *suspect*, and
@@ -13,7 +13,7 @@ use futures_util::StreamExt as _;
 use futures_util::future::try_join_all;
 use lapin::Acker;
 use lapin::message::Delivery;
-use lapin::options::{BasicAckOptions, BasicConsumeOptions, BasicQosOptions, ConfirmSelectOptions};
+use lapin::options::{BasicAckOptions, BasicConsumeOptions, ConfirmSelectOptions};
 use lapin::types::FieldTable;
 use lapin::{Channel, Connection, Consumer};
 use std::sync::Arc;
@@ -58,23 +58,12 @@ struct Batch {
     ackers: Vec<Acker>,
 }
 
-/// How a batch is acknowledged.
-#[derive(Clone, Copy)]
-enum Acknowledge {
-    /// By one frame, which covers everything that came before its last message.
-    Together,
-    /// By a frame each, as something that came between them is not done yet.
-    Each,
-}
-
 impl<H: Handler> Slot<H> {
     pub(super) async fn open(
         runner: &Arc<LaneRunner<H>>,
-        consuming: &Connection,
+        channel: &Channel,
         publishing: &Connection,
     ) -> Result<Self, LaneError> {
-        let channel = consuming.create_channel().await?;
-        channel.basic_qos(runner.config.prefetch.get(), BasicQosOptions::default()).await?;
         let queue = runner.handler.lane().queue();
         let consumer = channel
             .basic_consume(queue.into(), "".into(), BasicConsumeOptions::default(), FieldTable::default())
@@ -91,8 +80,7 @@ impl<H: Handler> Slot<H> {
                 return Ok(());
             };
             let Gathered { ordinary, suspects } = self.gather(first.ok_or(LaneError::Cancelled)??).await?;
-            let acknowledge = if suspects.is_empty() { Acknowledge::Together } else { Acknowledge::Each };
-            self.finish(ordinary, acknowledge, &stop).await?;
+            self.finish(ordinary, &stop).await?;
             self.finish_alone(suspects, &stop).await?;
         }
     }
@@ -123,7 +111,7 @@ impl<H: Handler> Slot<H> {
             let (lane, count) = (self.runner.handler.lane().name(), suspects.len());
             tracing::warn!(
                 lane,
-                "{count} messages of the lane {lane} were redelivered {SUSPECT} times or more and are handled one by one"
+                "messages of the lane {lane} that were redelivered {SUSPECT} times or more are handled one by one: {count}"
             );
         }
         fastrand::shuffle(&mut suspects);
@@ -133,17 +121,12 @@ impl<H: Handler> Slot<H> {
             }
             let mut alone = Batch::default();
             alone.add(suspect);
-            self.finish(alone, Acknowledge::Each, stop).await?;
+            self.finish(alone, stop).await?;
         }
         Ok(())
     }
 
-    async fn finish(
-        &self,
-        batch: Batch,
-        acknowledge: Acknowledge,
-        stop: &CancellationToken,
-    ) -> Result<(), LaneError> {
+    async fn finish(&self, batch: Batch, stop: &CancellationToken) -> Result<(), LaneError> {
         let Batch { messages, mut outgoing, ackers, .. } = batch;
         if ackers.is_empty() {
             return Ok(());
@@ -154,35 +137,23 @@ impl<H: Handler> Slot<H> {
             Handled::GivenBack if stop.is_cancelled() => return Ok(()),
             Handled::GivenBack => {
                 outgoing.extend(messages.iter().map(Message::given_back));
-                self.replace(&outgoing, &ackers, acknowledge).await?;
+                self.replace(&outgoing, &ackers).await?;
                 return Err(LaneError::GivenBack);
             }
             Handled::Stuck => return Err(LaneError::Stuck),
         }
-        self.replace(&outgoing, &ackers, acknowledge).await?;
+        self.replace(&outgoing, &ackers).await?;
         let dead = outgoing.iter().filter(|outgoing| outgoing.is_dead_message()).count();
         self.runner.metrics.acknowledged(self.runner.handler.lane(), ackers.len() - dead, dead);
         Ok(())
     }
 
     /// Acknowledges messages when what they leave behind has been confirmed.
-    async fn replace(
-        &self,
-        outgoing: &[Outgoing],
-        ackers: &[Acker],
-        acknowledge: Acknowledge,
-    ) -> Result<(), LaneError> {
+    async fn replace(&self, outgoing: &[Outgoing], ackers: &[Acker]) -> Result<(), LaneError> {
         try_join_all(outgoing.iter().map(|outgoing| self.publish(outgoing))).await?;
-        let (ackers, multiple) = match acknowledge {
-            Acknowledge::Together => (&ackers[ackers.len().saturating_sub(1)..], true),
-            Acknowledge::Each => (ackers, false),
-        };
-        for acker in ackers {
-            if !acker.ack(BasicAckOptions { multiple }).await? {
-                return Err(LaneError::NotAcknowledged);
-            }
-        }
-        Ok(())
+        let acks = ackers.iter().map(|acker| acker.ack(BasicAckOptions::default()));
+        let acked = try_join_all(acks).await?;
+        if acked.contains(&false) { Err(LaneError::NotAcknowledged) } else { Ok(()) }
     }
 
     async fn publish(&self, outgoing: &Outgoing) -> Result<(), LaneError> {

@@ -68,19 +68,15 @@ impl Reason {
     #[must_use]
     pub const fn meaning(self) -> &'static str {
         match self {
-            Self::Envelope => "something that is not Apollo published it: it has no id or no time of arrival",
+            Self::Envelope => "Apollo did not publish it: it has no id or no time of arrival",
             Self::NotANotification => "its body is not what Garmin sends",
             Self::NotAList => "a known key of a notification holds no list",
-            Self::MalformedEntry => {
-                "an entry without a usable user, time or id, or with what cannot be stored"
-            }
-            Self::UnknownKey => {
-                "no table takes it, and WORKER__RAW_RETENTION_DAYS=0 keeps no raw notifications"
-            }
+            Self::MalformedEntry => "an entry without a usable user, time or id, or not storable",
+            Self::UnknownKey => "no table takes it, and raw notifications are not kept",
             Self::RefusedByDatabase => "PostgreSQL refused the data of this entry",
             Self::TimedOut => "PostgreSQL did not get done with this entry in time, but with others",
             Self::Panic => "reading it failed by a defect of Apollo's",
-            Self::Consent => "a consent that cannot be read or completed, for example as its key is gone",
+            Self::Consent => "a consent that cannot be read or completed",
             Self::GarminUnavailable => "Garmin could not be asked about it for a day",
             Self::DeliveryLimit => "workers died or hung over it, 21 times (RabbitMQ's own verdict)",
         }
@@ -92,7 +88,7 @@ impl Reason {
         match self {
             Self::Envelope => "find out who publishes to the exchange apollo; drop",
             Self::NotANotification | Self::NotAList | Self::MalformedEntry => {
-                "nothing is urgent: look at it, report it, drop it with --save; or mend it there and replay --from"
+                "report it; drop --save, and perhaps mend it in the file and replay --from"
             }
             Self::UnknownKey => "replay when a version of Apollo has a table for it",
             Self::RefusedByDatabase => "read the error; replay when its cause is gone",

@@ -125,8 +125,8 @@ struct Pending<'a> {
     batch: Batch<'a>,
     /// How often PostgreSQL did not get done with it, as a single row.
     timed_out: u32,
-    /// How many transactions had been committed when that happened for the first time.
-    commits: u64,
+    /// How many of its kind had got through when that happened for the first time.
+    others: u64,
 }
 
 enum Refusal<'a> {
@@ -188,9 +188,11 @@ impl SummariesHandler {
                         return None;
                     }
                     // After all others, so that it is seen whether these fare better.
-                    parts.push_front(part.timed_out(self.metrics.commits()));
+                    let others = self.got_through(&part.batch);
+                    parts.push_front(part.timed_out(others));
                 }
                 (None, _) => {
+                    self.readiness.ready(DATABASE);
                     let (reason, error) = (reason(&error), with_causes(&error));
                     refused.extend(part.batch.refusal().map(|what| Refused { what, reason, error }));
                 }
@@ -201,7 +203,17 @@ impl SummariesHandler {
 
     /// Whether a row, rather than the database, is to blame for yet another time-out: others got through meanwhile.
     fn is_at_fault(&self, row: &Pending<'_>) -> bool {
-        row.timed_out + 1 >= ROW_ATTEMPTS && self.metrics.commits() > row.commits
+        row.timed_out + 1 >= ROW_ATTEMPTS && self.got_through(&row.batch) > row.others
+    }
+
+    /// How many of the same kind as a single row, or notification, the database has taken so far.
+    fn got_through(&self, single: &Batch<'_>) -> u64 {
+        match single.refusal() {
+            Some(Refusal::Row(table, _)) => {
+                self.metrics.taken(self.registry.tables()[table].summary_type.key)
+            }
+            Some(Refusal::Raw(_)) | None => self.metrics.commits(),
+        }
     }
 
     /// Writes `batch` as soon as the database can take it. The error is that of a row's data, or it took too long.
@@ -282,13 +294,13 @@ impl SummariesHandler {
 
 impl<'a> Pending<'a> {
     fn new(batch: Batch<'a>) -> Self {
-        Self { batch, timed_out: 0, commits: 0 }
+        Self { batch, timed_out: 0, others: 0 }
     }
 
     /// The row once more, after a time-out.
-    fn timed_out(self, commits: u64) -> Self {
-        let commits = if self.timed_out == 0 { commits } else { self.commits };
-        Self { timed_out: self.timed_out + 1, commits, ..self }
+    fn timed_out(self, others: u64) -> Self {
+        let others = if self.timed_out == 0 { others } else { self.others };
+        Self { timed_out: self.timed_out + 1, others, ..self }
     }
 }
 

@@ -16,8 +16,6 @@ use tokio_util::sync::CancellationToken;
 #[command(after_help = "Example:\n  \
     apollo-worker dead-letters drop --reason malformed_entry --until 2026-11-10 --save letters.jsonl")]
 pub(in crate::cli) struct DropOptions {
-    #[command(flatten)]
-    filter: Filter,
     /// All letters
     #[arg(long)]
     all: bool,
@@ -27,6 +25,8 @@ pub(in crate::cli) struct DropOptions {
     /// Does not ask back; for scripts
     #[arg(long)]
     yes: bool,
+    #[command(flatten)]
+    filter: Filter,
     #[command(flatten)]
     broker: BrokerConfig,
 }

@@ -19,8 +19,6 @@ const ERROR_WIDTH: usize = 60;
     apollo-worker dead-letters list --type dailies --since 2026-11-10\n  \
     apollo-worker dead-letters list --json --limit 0 > letters.json")]
 pub(in crate::cli) struct ListOptions {
-    #[command(flatten)]
-    filter: Filter,
     /// CSV, with the whole errors
     #[arg(long, conflicts_with = "json")]
     csv: bool,
@@ -33,6 +31,8 @@ pub(in crate::cli) struct ListOptions {
     /// In the order in which they became dead letters
     #[arg(long)]
     oldest_first: bool,
+    #[command(flatten)]
+    filter: Filter,
     #[command(flatten)]
     broker: BrokerConfig,
 }

@@ -18,8 +18,6 @@ use tokio_util::sync::CancellationToken;
     To mend letters by hand: `dead-letters drop --id ID --save FILE`, change `body` in FILE, and\n  \
     apollo-worker dead-letters replay --from FILE")]
 pub(in crate::cli) struct ReplayOptions {
-    #[command(flatten)]
-    filter: Filter,
     /// All letters
     #[arg(long)]
     all: bool,
@@ -33,6 +31,8 @@ pub(in crate::cli) struct ReplayOptions {
     /// Does not ask back; for scripts
     #[arg(long)]
     yes: bool,
+    #[command(flatten)]
+    filter: Filter,
     #[command(flatten)]
     broker: BrokerConfig,
 }
