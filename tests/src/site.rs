@@ -113,6 +113,16 @@ impl Site {
         RunningWorker::start(&self.database_url(), &self.rabbitmq_url(), arguments).await
     }
 
+    /// A worker in this process, ready, that reaches the database by another address.
+    ///
+    /// # Errors
+    /// It does not become ready.
+    pub async fn worker_of(&self, database_url: &str, arguments: &[&str]) -> Result<RunningWorker> {
+        let worker = RunningWorker::start(database_url, &self.rabbitmq_url(), arguments).await?;
+        worker.ready().await?;
+        Ok(worker)
+    }
+
     /// A connection to publish and look into queues with.
     ///
     /// # Errors
