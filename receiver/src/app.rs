@@ -194,10 +194,10 @@ pub(crate) fn edge(
     readiness: Readiness,
 ) -> Result<(Edge, Background), StartError> {
     let metrics = Metrics::register(registry)?;
-    let broker = Broker::new(&config.broker, "apollo-receiver")?;
+    let broker = Broker::new(&config.broker, "apollo-receiver")?.declaring_only_what_is_missing();
     let (publisher, supervisor) = Publisher::new(broker, readiness, metrics.clone());
     // A connection of its own: while the broker blocks one that publishes, nothing is written on it.
-    let broker = Broker::new(&config.broker, "apollo-receiver outcomes")?;
+    let broker = Broker::new(&config.broker, "apollo-receiver outcomes")?.declaring_only_what_is_missing();
     let outcomes = Arc::new(Outcomes::default());
     let subscription = Subscription::new(broker, outcomes.clone());
     let edge = Edge {

@@ -48,8 +48,8 @@ impl Taken {
 impl Broker {
     pub(crate) async fn connect(url: &str) -> Result<Self> {
         let connection = Connection::connect(url, ConnectionProperties::default()).await?;
+        topology::declare(&connection).await?;
         let channel = connection.create_channel().await?;
-        topology::declare(&channel).await?;
         channel.confirm_select(ConfirmSelectOptions::default()).await?;
         Ok(Self { channel, _connection: connection })
     }

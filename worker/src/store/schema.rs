@@ -1,5 +1,6 @@
 //! The database's schema: migrations forward and back, and the check that serving needs.
 
+use super::rights::{self, MissingRight};
 use super::{DATABASE, comments};
 use apollo_shared::admin::Readiness;
 use apollo_shared::telemetry::with_causes;
@@ -12,6 +13,9 @@ static MIGRATOR: Migrator = sqlx::migrate!("../migrations");
 
 /// Where sqlx notes what has been applied.
 const APPLIED: &str = "_sqlx_migrations";
+
+/// The key of the advisory lock under which comments and grants are written, by one program at a time.
+const SCHEMA_LOCK: i64 = 0x6170_6f6c_6c70; // beside that of migration 25
 
 /// Why the schema is not as it should be.
 #[derive(Debug, thiserror::Error)]
@@ -38,6 +42,13 @@ pub enum SchemaError {
         /// This program's version.
         known: i64,
     },
+    /// The role has not been granted what serving needs.
+    #[error(
+        "this role lacks {} on {} {}: let the database's owner run `apollo-worker migrate`, which grants the role in \
+         DATABASE__WORKER_ROLE what it needs",
+        .0.privilege, .0.kind.to_lowercase(), .0.name
+    )]
+    LacksRight(MissingRight),
     /// No such migration.
     #[error("there is no version {target}: choose one from 0 to {known}")]
     NoSuchVersion {
@@ -77,8 +88,12 @@ pub async fn version(connection: &mut PgConnection) -> Result<i64, SchemaError> 
 /// Whether serving can begin. A newer schema is no hindrance: migrations keep what a running version needs.
 ///
 /// # Errors
-/// The schema is older than this program, or could not be asked for.
+/// The schema is older than this program, lacks a grant, or could not be asked for.
 pub async fn check(connection: &mut PgConnection) -> Result<(), SchemaError> {
+    let missing = rights::first_missing(connection).await;
+    if let Some(missing) = missing.map_err(|error| SchemaError::Unavailable(error.into()))? {
+        return Err(SchemaError::LacksRight(missing));
+    }
     let (found, known) = (version(connection).await?, known_version());
     if found < known { Err(SchemaError::Older { found, known }) } else { Ok(()) }
 }
@@ -106,19 +121,29 @@ async fn check_by(pool: &PgPool) -> Result<(), SchemaError> {
 }
 
 /// Brings the schema to this program's version, under a lock: of several that start at once, one does it and
-/// the others find it done. Returns the versions before and after.
+/// the others find it done. Grants `worker_role`, if there is such a role, what serving needs. Returns the versions before
+/// and after.
 ///
 /// # Errors
 /// See [`SchemaError`].
-pub async fn migrate(options: &PgConnectOptions) -> Result<(i64, i64), SchemaError> {
+pub async fn migrate(options: &PgConnectOptions, worker_role: &str) -> Result<(i64, i64), SchemaError> {
     let mut connection = connect(options).await?;
     let (found, known) = (version(&mut connection).await?, known_version());
     if found > known {
         return Err(SchemaError::Newer { found, known });
     }
     MIGRATOR.run(&mut connection).await.map_err(SchemaError::Failed)?;
-    comments::write(&mut connection).await.map_err(|error| SchemaError::Unavailable(error.into()))?;
+    let described = describe_and_grant(&mut connection, worker_role).await;
+    described.map_err(|error| SchemaError::Unavailable(error.into()))?;
     Ok((found, known))
+}
+
+async fn describe_and_grant(connection: &mut PgConnection, worker_role: &str) -> sqlx::Result<()> {
+    let mut transaction = connection.begin().await?;
+    sqlx::query("SELECT pg_advisory_xact_lock($1)").bind(SCHEMA_LOCK).execute(&mut *transaction).await?;
+    comments::write(&mut transaction).await?;
+    rights::grant(&mut transaction, worker_role).await?;
+    transaction.commit().await
 }
 
 /// Takes the schema back to `target`, dropping what later versions brought, data included. Returns the
