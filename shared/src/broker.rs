@@ -9,7 +9,7 @@ mod socket;
 
 use crate::config::secret;
 use crate::telemetry::with_causes;
-use crate::topology;
+use crate::topology::{self, TopologyError};
 use clap::Args;
 pub use error::{BrokerConfigError, ConnectError};
 use lapin::tcp::OwnedTLSConfig;
@@ -20,6 +20,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
+use tokio::time::timeout;
 
 /// Where RabbitMQ is.
 #[derive(Debug, Clone, Args)]
@@ -59,7 +60,11 @@ pub struct Broker {
     declares: bool,
 }
 
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// For AMQP's handshake, and what comes before it.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// For the declarations, which take a cluster that recovers a while.
+const DECLARE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Seconds. A peer that has been silent for twice this is taken for dead.
 const HEARTBEAT: u16 = 10;
@@ -130,25 +135,30 @@ impl Broker {
     }
 
     async fn connect_to(&self, uri: &AMQPUri) -> Result<Connection, ConnectError> {
-        let node = format!("{}:{}", uri.authority.host, uri.authority.port);
-        match tokio::time::timeout(CONNECT_TIMEOUT, self.open(uri, &node)).await {
-            Ok(outcome) => outcome,
-            Err(_) => Err(ConnectError::TimedOut { node }),
-        }
+        let node = || format!("{}:{}", uri.authority.host, uri.authority.port);
+        let timed_out = |limit| ConnectError::TimedOut { node: node(), limit };
+        let connection = timeout(CONNECT_TIMEOUT, self.open(uri)).await;
+        let connection = connection
+            .map_err(|_| timed_out(CONNECT_TIMEOUT))?
+            .map_err(|source| ConnectError::of(node(), uri.scheme == AMQPScheme::AMQPS, source))?;
+        let declared = timeout(DECLARE_TIMEOUT, self.prepare(&connection)).await;
+        declared
+            .map_err(|_| timed_out(DECLARE_TIMEOUT))?
+            .map_err(|source| ConnectError::Topology { node: node(), source })?;
+        Ok(connection)
     }
 
-    async fn open(&self, uri: &AMQPUri, node: &str) -> Result<Connection, ConnectError> {
+    async fn open(&self, uri: &AMQPUri) -> lapin::Result<Connection> {
         let properties = ConnectionProperties::default().with_connection_name(self.connection_name.into());
         let tls = OwnedTLSConfig { cert_chain: self.certificates.clone(), ..Default::default() };
-        let connection = socket::connect(uri, tls, properties)
-            .await
-            .map_err(|source| ConnectError::of(node.to_owned(), uri.scheme == AMQPScheme::AMQPS, source))?;
-        let ready = match self.declares {
-            true => topology::declare(&connection).await,
-            false => topology::declare_if_missing(&connection).await,
-        };
-        ready.map_err(|source| ConnectError::Topology { node: node.to_owned(), source })?;
-        Ok(connection)
+        socket::connect(uri, tls, properties).await
+    }
+
+    async fn prepare(&self, connection: &Connection) -> Result<(), TopologyError> {
+        match self.declares {
+            true => topology::declare(connection).await,
+            false => topology::declare_if_missing(connection).await,
+        }
     }
 }
 
@@ -160,5 +170,43 @@ fn node(address: &str) -> Option<AMQPUri> {
 
 /// Closes a connection politely, but not for longer than a second: what matters has been confirmed before.
 pub async fn close(connection: Connection) {
-    let _ = tokio::time::timeout(Duration::from_secs(1), connection.close(200, "stopping".into())).await;
+    let _ = timeout(Duration::from_secs(1), connection.close(200, "stopping".into())).await;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    fn broker(url: &str) -> Result<Broker, BrokerConfigError> {
+        Broker::new(&BrokerConfig { url: url.into(), ca_file: None }, "test")
+    }
+
+    #[test]
+    fn programs_begin_with_different_nodes_and_go_round_all_of_them() {
+        let url = "amqp://u:p@a/%2f, amqps://u:p@b:5679/v ,amqp://u:p@c";
+        let starts = (0..200).map(|_| broker(url).unwrap().first.load(Ordering::Relaxed));
+        assert_eq!(starts.collect::<BTreeSet<_>>(), BTreeSet::from([0, 1, 2]));
+
+        let broker = broker(url).unwrap();
+        let round = (0..3).scan(0, |place, _| {
+            *place = broker.turn_away_from(*place);
+            Some(*place)
+        });
+        assert_eq!(round.collect::<Vec<_>>(), [1, 2, 0]);
+    }
+
+    #[test]
+    fn a_wrong_address_is_counted_and_not_repeated() {
+        let error = broker("amqp://u:p@a,amqp//hush").err().unwrap().to_string();
+        assert!(error.contains("RABBITMQ__URL: address 2") && !error.contains("hush"), "{error}");
+        assert!(matches!(broker(" , "), Err(BrokerConfigError::NoNode)));
+    }
+
+    #[test]
+    fn heartbeats_are_asked_for_unless_the_address_says_otherwise() {
+        let heartbeat = |url| broker(url).unwrap().nodes[0].query.heartbeat;
+        assert_eq!(heartbeat("amqp://u:p@a"), Some(HEARTBEAT));
+        assert_eq!(heartbeat("amqp://u:p@a?heartbeat=2"), Some(2));
+    }
 }

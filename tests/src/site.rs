@@ -78,6 +78,12 @@ impl Site {
         Ok(Self { name, postgres, rabbitmq, addresses, pool })
     }
 
+    /// What the database and the virtual host are called.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
     /// The database's address, for the worker.
     #[must_use]
     pub fn database_url(&self) -> String {

@@ -1,10 +1,11 @@
 //! Why RabbitMQ cannot be connected to, in words that say what to do.
 
-use super::CONNECT_TIMEOUT;
+use crate::tls;
 use crate::topology::TopologyError;
 use lapin::ErrorKind;
-use rustls::CertificateError;
+use std::io;
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// A wrong setting; the message names its variable.
 #[derive(Debug, thiserror::Error)]
@@ -26,7 +27,7 @@ pub enum BrokerConfigError {
         /// The file.
         path: PathBuf,
         /// Why.
-        source: std::io::Error,
+        source: io::Error,
     },
 }
 
@@ -42,13 +43,15 @@ pub enum ConnectError {
         source: lapin::Error,
     },
     /// The node did not answer in time.
-    #[error("RabbitMQ at {node} did not answer within {} s", CONNECT_TIMEOUT.as_secs())]
+    #[error("RabbitMQ at {node} did not answer within {} s", limit.as_secs())]
     TimedOut {
         /// Host and port.
         node: String,
+        /// How long it was given.
+        limit: Duration,
     },
     /// The node is not who it should be; it has been told nothing.
-    #[error("RabbitMQ at {node} is not trusted: {reason}")]
+    #[error("RabbitMQ at {node} is not trusted: {reason} (RABBITMQ__CA_FILE adds authorities)")]
     Untrusted {
         /// Host and port.
         node: String,
@@ -98,21 +101,16 @@ pub enum ConnectError {
 
 impl ConnectError {
     /// What lapin's error means for whoever has written the address.
-    pub(super) fn of(node: String, tls: bool, source: lapin::Error) -> Self {
+    pub(super) fn of(node: String, over_tls: bool, source: lapin::Error) -> Self {
         match source.kind() {
-            ErrorKind::IOError(error) => {
-                let of_tls = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
-                match of_tls {
-                    Some(rustls::Error::InvalidCertificate(invalid)) => {
-                        Self::Untrusted { node, reason: plain_words(invalid), source }
-                    }
-                    Some(rustls::Error::InvalidMessage(_)) => Self::NotTls { node, source },
-                    _ if !tls && error.kind() == std::io::ErrorKind::ConnectionAborted => {
-                        Self::NotAmqp { node, source }
-                    }
-                    _ => Self::Failed { node, source },
+            ErrorKind::IOError(error) => match tls::distrust(error) {
+                Some(reason) => Self::Untrusted { node, reason, source },
+                None if tls::is_foreign(error) => Self::NotTls { node, source },
+                None if !over_tls && error.kind() == io::ErrorKind::ConnectionAborted => {
+                    Self::NotAmqp { node, source }
                 }
-            }
+                None => Self::Failed { node, source },
+            },
             ErrorKind::ParsingError(_) => Self::NotAmqp { node, source },
             ErrorKind::ProtocolError(error) if error.get_id() == ACCESS_REFUSED => {
                 Self::Login { node, source }
@@ -124,21 +122,3 @@ impl ConnectError {
 
 /// AMQP's code for a refusal.
 const ACCESS_REFUSED: u16 = 403;
-
-fn plain_words(invalid: &CertificateError) -> &'static str {
-    use CertificateError::{
-        Expired, ExpiredContext, NotValidForName, NotValidForNameContext, NotValidYet, NotValidYetContext,
-        UnknownIssuer,
-    };
-    match invalid {
-        Expired | ExpiredContext { .. } => "its certificate has expired",
-        NotValidYet | NotValidYetContext { .. } => "its certificate is not valid yet",
-        NotValidForName | NotValidForNameContext { .. } => {
-            "its certificate is for another host name than the one in RABBITMQ__URL"
-        }
-        UnknownIssuer => {
-            "its certificate is not signed by any authority in RABBITMQ__CA_FILE, nor by one that this machine trusts"
-        }
-        _ => "its certificate is not valid",
-    }
-}

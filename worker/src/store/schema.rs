@@ -4,6 +4,7 @@ use super::rights::{self, MissingRight};
 use super::{DATABASE, comments};
 use apollo_shared::admin::Readiness;
 use apollo_shared::telemetry::with_causes;
+use apollo_shared::tls;
 use sqlx::migrate::{Migrate as _, MigrateError, Migrator};
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{Connection as _, PgConnection, PgPool};
@@ -23,6 +24,16 @@ pub enum SchemaError {
     /// The database could not be asked.
     #[error("PostgreSQL cannot be asked for the version of its schema")]
     Unavailable(#[source] MigrateError),
+    /// The server is not who it should be; it has been told nothing.
+    #[error(
+        "PostgreSQL is not trusted: {reason} (sslrootcert in DATABASE__URL names a file with further authorities)"
+    )]
+    Untrusted {
+        /// In plain words.
+        reason: &'static str,
+        /// In rustls' words.
+        source: sqlx::Error,
+    },
     /// Applied by a newer program.
     #[error(
         "the schema is at version {found}, newer than this program's {known}: install the program that \
@@ -62,6 +73,17 @@ pub enum SchemaError {
     Failed(#[source] MigrateError),
 }
 
+impl From<sqlx::Error> for SchemaError {
+    fn from(source: sqlx::Error) -> Self {
+        match &source {
+            sqlx::Error::Io(error) if let Some(reason) = tls::distrust(error) => {
+                Self::Untrusted { reason, source }
+            }
+            _ => Self::Unavailable(source.into()),
+        }
+    }
+}
+
 /// The version that this program knows.
 #[must_use]
 pub fn known_version() -> i64 {
@@ -76,8 +98,7 @@ pub async fn version(connection: &mut PgConnection) -> Result<i64, SchemaError> 
     let exists: bool = sqlx::query_scalar("SELECT to_regclass($1) IS NOT NULL")
         .bind(APPLIED)
         .fetch_one(&mut *connection)
-        .await
-        .map_err(|error| SchemaError::Unavailable(error.into()))?;
+        .await?;
     if !exists {
         return Ok(0);
     }
@@ -90,8 +111,7 @@ pub async fn version(connection: &mut PgConnection) -> Result<i64, SchemaError> 
 /// # Errors
 /// The schema is older than this program, lacks a grant, or could not be asked for.
 pub async fn check(connection: &mut PgConnection) -> Result<(), SchemaError> {
-    let missing = rights::first_missing(connection).await;
-    if let Some(missing) = missing.map_err(|error| SchemaError::Unavailable(error.into()))? {
+    if let Some(missing) = rights::first_missing(connection).await? {
         return Err(SchemaError::LacksRight(missing));
     }
     let (found, known) = (version(connection).await?, known_version());
@@ -116,8 +136,7 @@ pub async fn wait_until_ready(pool: &PgPool, readiness: &Readiness, stop: &Cance
 }
 
 async fn check_by(pool: &PgPool) -> Result<(), SchemaError> {
-    let connection = pool.acquire().await;
-    check(&mut *connection.map_err(|error| SchemaError::Unavailable(error.into()))?).await
+    check(&mut *pool.acquire().await?).await
 }
 
 /// Brings the schema to this program's version, under a lock: of several that start at once, one does it and
@@ -133,8 +152,7 @@ pub async fn migrate(options: &PgConnectOptions, worker_role: &str) -> Result<(i
         return Err(SchemaError::Newer { found, known });
     }
     MIGRATOR.run(&mut connection).await.map_err(SchemaError::Failed)?;
-    let described = describe_and_grant(&mut connection, worker_role).await;
-    described.map_err(|error| SchemaError::Unavailable(error.into()))?;
+    describe_and_grant(&mut connection, worker_role).await?;
     Ok((found, known))
 }
 
@@ -169,5 +187,5 @@ pub async fn migrate_down(options: &PgConnectOptions, target: i64) -> Result<(i6
 /// # Errors
 /// The database is away.
 pub async fn connect(options: &PgConnectOptions) -> Result<PgConnection, SchemaError> {
-    PgConnection::connect_with(options).await.map_err(|error| SchemaError::Unavailable(error.into()))
+    Ok(PgConnection::connect_with(options).await?)
 }

@@ -82,9 +82,29 @@ impl Stack {
     /// # Errors
     /// As [`Stack::start`].
     pub fn start_in(folder: StackFolder) -> Result<Self> {
+        Self::start_by(folder, PostgreSql::start, RabbitMq::start)
+    }
+
+    /// Starts both in this folder with this certificate: PostgreSQL speaks TLS only then, RabbitMQ also.
+    ///
+    /// # Errors
+    /// As [`Stack::start`].
+    pub fn start_with_tls(folder: StackFolder, certificate: &Certificate) -> Result<Self> {
+        Self::start_by(
+            folder,
+            |folder| PostgreSql::start_with_tls(folder, certificate),
+            |folder| RabbitMq::start_with_tls(folder, certificate),
+        )
+    }
+
+    fn start_by(
+        folder: StackFolder,
+        postgres: impl FnOnce(&StackFolder) -> Result<PostgreSql> + Send,
+        rabbitmq: impl FnOnce(&StackFolder) -> Result<RabbitMq>,
+    ) -> Result<Self> {
         let (postgres, rabbitmq) = thread::scope(|scope| {
-            let postgres = scope.spawn(|| PostgreSql::start(&folder));
-            let rabbitmq = RabbitMq::start(&folder);
+            let postgres = scope.spawn(|| postgres(&folder));
+            let rabbitmq = rabbitmq(&folder);
             (postgres.join(), rabbitmq)
         });
         let postgres = postgres.map_err(|_| anyhow::anyhow!("starting PostgreSQL panicked"))?;
