@@ -7,8 +7,8 @@ use std::io;
 #[must_use]
 pub fn distrust(error: &io::Error) -> Option<&'static str> {
     use CertificateError::{
-        Expired, ExpiredContext, NotValidForName, NotValidForNameContext, NotValidYet, NotValidYetContext,
-        UnknownIssuer,
+        BadSignature, Expired, ExpiredContext, NotValidForName, NotValidForNameContext, NotValidYet,
+        NotValidYetContext, UnknownIssuer,
     };
     let rustls::Error::InvalidCertificate(invalid) = of_tls(error)? else {
         return None;
@@ -19,7 +19,8 @@ pub fn distrust(error: &io::Error) -> Option<&'static str> {
         NotValidForName | NotValidForNameContext { .. } => {
             "its certificate is for another host name than the one in its address"
         }
-        UnknownIssuer => "its certificate is not signed by an authority that is trusted here",
+        // The latter if an authority of the same name, but with another key, is trusted.
+        UnknownIssuer | BadSignature => "its certificate is not signed by an authority that is trusted here",
         _ => "its certificate is not valid",
     })
 }
