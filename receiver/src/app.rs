@@ -216,13 +216,13 @@ pub(crate) fn edge(
     readiness: Readiness,
 ) -> Result<(Edge, Background), StartError> {
     let metrics = Metrics::register(registry)?;
-    let broker = Broker::new(&config.broker, "apollo-receiver")?;
+    let broker = Broker::new(&config.broker, "apollo-receiver")?.declaring_only_what_is_missing();
     let budget = Budget::new(config.max_in_flight_bytes, metrics.in_flight.clone());
     let spool = spool(config, &metrics)?;
     let (publisher, supervisor) = Publisher::new(broker, spool.clone(), readiness, metrics.clone());
     let spooling = spool.map(|spool| (spool.clone(), Drain::new(spool, publisher.clone(), budget.clone())));
     // A connection of its own: while the broker blocks one that publishes, nothing is written on it.
-    let broker = Broker::new(&config.broker, "apollo-receiver outcomes")?;
+    let broker = Broker::new(&config.broker, "apollo-receiver outcomes")?.declaring_only_what_is_missing();
     let outcomes = Arc::new(Outcomes::default());
     let subscription = Subscription::new(broker, outcomes.clone());
     let edge = Edge {

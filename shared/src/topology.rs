@@ -1,8 +1,12 @@
-//! The exchanges and queues of design.md section 4, declared by both programs at their start.
+//! The exchanges and queues of design.md section 4, declared by the worker at its start.
+//!
+//! The receiver looks whether they are there, and declares them only where they are not: so that its user needs no right to
+//! declare or delete anything, and a developer may start it alone.
 
 use lapin::options::{ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptions};
+use lapin::protocol::{AMQPErrorKind, AMQPSoftError};
 use lapin::types::{AMQPValue, FieldTable, LongString, ShortString};
-use lapin::{Channel, ExchangeKind};
+use lapin::{Channel, Connection, ErrorKind, ExchangeKind};
 
 /// The topic exchange that everything is published to.
 pub const EXCHANGE: &str = "apollo";
@@ -68,11 +72,86 @@ impl Lane {
     }
 }
 
+/// Why the broker has not what Apollo needs.
+#[derive(Debug, thiserror::Error)]
+pub enum TopologyError {
+    /// Something is missing, and may not be declared by a receiver's user.
+    #[error(
+        "Apollo's queues are not there yet and this user may not declare them: start a worker first, it declares them"
+    )]
+    Missing(#[source] lapin::Error),
+    /// A worker's user lacks its rights.
+    #[error(
+        "this user may not declare Apollo's queues: give it the rights of apollo_worker in \
+         ops/rabbitmq/permissions.json"
+    )]
+    Forbidden(#[source] lapin::Error),
+    /// Something of the same name is there, with other properties.
+    #[error(
+        "an exchange or queue of this name was declared otherwise, perhaps by another version of Apollo: let that \
+         version empty the queue, then delete it, and it is declared anew"
+    )]
+    DeclaredOtherwise(#[source] lapin::Error),
+    /// The connection failed.
+    #[error("the connection to RabbitMQ failed")]
+    Connection(#[source] lapin::Error),
+}
+
+impl From<lapin::Error> for TopologyError {
+    fn from(error: lapin::Error) -> Self {
+        match soft_error(&error) {
+            Some(AMQPSoftError::ACCESSREFUSED) => Self::Forbidden(error),
+            Some(AMQPSoftError::PRECONDITIONFAILED) => Self::DeclaredOtherwise(error),
+            _ => Self::Connection(error),
+        }
+    }
+}
+
+fn soft_error(error: &lapin::Error) -> Option<&AMQPSoftError> {
+    match error.kind() {
+        ErrorKind::ProtocolError(error) => match error.kind() {
+            AMQPErrorKind::Soft(soft) => Some(soft),
+            AMQPErrorKind::Hard(_) => None,
+        },
+        _ => None,
+    }
+}
+
+/// Looks whether what the receiver uses is there, which takes no rights, and declares everything if not.
+///
+/// # Errors
+/// See [`TopologyError`].
+pub async fn declare_if_missing(connection: &Connection) -> Result<(), TopologyError> {
+    match look(&connection.create_channel().await?).await {
+        Err(error) if soft_error(&error) == Some(&AMQPSoftError::NOTFOUND) => {
+            declare(connection).await.map_err(|error| match error {
+                TopologyError::Forbidden(source) => TopologyError::Missing(source),
+                error => error,
+            })
+        }
+        looked => Ok(looked?),
+    }
+}
+
+/// The exchanges are there, and a queue for each routing key that a receiver publishes under.
+async fn look(channel: &Channel) -> lapin::Result<()> {
+    for (exchange, kind) in [(EXCHANGE, ExchangeKind::Topic), (OUTCOMES, ExchangeKind::Fanout)] {
+        let passive = ExchangeDeclareOptions { passive: true, durable: true, ..Default::default() };
+        channel.exchange_declare(exchange.into(), kind, passive, FieldTable::default()).await?;
+    }
+    for lane in [Lane::Summaries, Lane::Account] {
+        let passive = QueueDeclareOptions { passive: true, durable: true, ..Default::default() };
+        channel.queue_declare(lane.queue().into(), passive, FieldTable::default()).await?;
+    }
+    Ok(())
+}
+
 /// Declares every exchange, queue and binding; what exists already is left as it is.
 ///
 /// # Errors
-/// The connection failed, or the broker holds something of the same name that was declared otherwise.
-pub async fn declare(channel: &Channel) -> lapin::Result<()> {
+/// See [`TopologyError`].
+pub async fn declare(connection: &Connection) -> Result<(), TopologyError> {
+    let channel = &connection.create_channel().await?;
     for exchange in [EXCHANGE, DEAD] {
         let durable = ExchangeDeclareOptions { durable: true, ..Default::default() };
         channel

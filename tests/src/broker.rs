@@ -50,8 +50,8 @@ impl Taken {
 impl Broker {
     pub(crate) async fn connect(url: &str) -> Result<Self> {
         let connection = Connection::connect(url, ConnectionProperties::default()).await?;
+        topology::declare(&connection).await?;
         let channel = connection.create_channel().await?;
-        topology::declare(&channel).await?;
         channel.confirm_select(ConfirmSelectOptions::default()).await?;
         Ok(Self { channel, _connection: connection })
     }
@@ -110,6 +110,16 @@ impl Broker {
     /// RabbitMQ refuses.
     pub async fn delete(&self, queue: &str) -> Result<()> {
         self.channel.queue_delete(queue.into(), QueueDeleteOptions::default()).await?;
+        Ok(())
+    }
+
+    /// Declares a queue as no version of Apollo does.
+    ///
+    /// # Errors
+    /// RabbitMQ refuses.
+    pub async fn declare_classic(&self, queue: &str) -> Result<()> {
+        let durable = QueueDeclareOptions { durable: true, ..Default::default() };
+        self.channel.queue_declare(queue.into(), durable, FieldTable::default()).await?;
         Ok(())
     }
 

@@ -230,6 +230,18 @@ impl Program {
         eventually("the program is not ready", reasons).await
     }
 
+    /// Waits until it gives a reason for not being ready that has these words in it.
+    ///
+    /// # Errors
+    /// It gives none.
+    pub async fn gives_reason(&self, words: &str) -> Result<()> {
+        let given = async || self.not_ready().await.ok()?.contains(words).then_some(());
+        match eventually(&format!("the program is not ready because {words:?}"), given).await {
+            Err(error) => Err(format!("{error}; it says {:?}", self.not_ready().await).into()),
+            Ok(()) => Ok(()),
+        }
+    }
+
     /// A metric: the sum over all series of this name whose labels hold all of `labels`.
     ///
     /// # Errors

@@ -12,6 +12,7 @@ pub mod keys;
 pub mod overview;
 pub mod raw;
 pub(crate) mod removal;
+pub mod rights;
 pub mod schema;
 mod staging;
 pub mod token_exchange;
