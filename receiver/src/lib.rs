@@ -1,7 +1,7 @@
 //! The receiver: the HTTP edge of Apollo. It takes a request, makes it durable, answers.
 //!
 //! It knows neither the database nor what the data mean, so there is little in it that can be slow or fail:
-//! `routes` (every path) → `push` (the handlers) → `body` (reading within the limits) → `notification` and
+//! `server` (connections) → `routes` (every path) → `push` (the handlers) → `body` (reading within the limits) → `notification` and
 //! `split` (looking at it, dividing it) → `delivery` → `publish` (confirmed by the broker). Participants' pages are in
 //! `consent`, and go the same way from `delivery` on.
 
@@ -17,6 +17,7 @@ mod problem;
 mod publish;
 mod push;
 mod routes;
+mod server;
 mod split;
 mod token;
 
