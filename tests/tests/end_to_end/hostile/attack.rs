@@ -24,7 +24,7 @@ pub(super) struct Attack {
     pub(super) pace: Pace,
     pub(super) nginx: &'static str,
     pub(super) receiver: &'static str,
-    /// How many honest notifications each place passes on; the rest must never be seen again.
+    /// How many honest notifications a place stores that answers 200; the rest must never be seen again.
     pub(super) stored: usize,
 }
 

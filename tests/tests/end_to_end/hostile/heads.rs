@@ -28,7 +28,7 @@ fn headers() -> Vec<Attack> {
         attack("a header without a colon", get(&["Odd"]), "200", "400"),
         attack("a header folded into two lines", get(&["X-Odd: a", " b"]), "400", "400"),
         attack("a header in bytes that are not UTF-8", honest(&["X-Odd: \u{fffd}"]), "200", "200").storing(1),
-        attack("no Host", without_host, "400", "200"),
+        attack("no Host", without_host, "400", "200").storing(1),
         attack("two Hosts", get(&["Host: evil.example"]), "400", "200"),
         attack("Host with a path in it", get_of("evil.example/a"), "400", "200"),
         attack("another's Host", get_of("evil.example"), "200", "200"),

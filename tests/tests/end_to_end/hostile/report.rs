@@ -1,6 +1,6 @@
 //! docs/hostile-input.md: its table is what was really answered, so that it cannot say anything else.
 
-use super::attack::{Attack, NOT_TRIED, Section};
+use super::attack::{Attack, Section};
 use apollo_tests::Result;
 use std::fmt::Write as _;
 use std::fs;
@@ -30,10 +30,10 @@ impl Outcome {
         })
     }
 
-    /// How many notifications it has stored, as far as the answers tell.
+    /// How many notifications it has stored, if every 200 was kept.
     pub(super) fn stored(&self, attack: &Attack) -> usize {
-        let places = [&self.nginx, &self.receiver].into_iter().filter(|answer| *answer != NOT_TRIED);
-        attack.stored * places.count()
+        attack.stored
+            * [&self.nginx, &self.receiver].into_iter().filter(|answer| answer.contains("200")).count()
     }
 }
 

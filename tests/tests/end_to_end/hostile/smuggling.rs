@@ -40,7 +40,8 @@ fn lengths() -> Vec<Attack> {
             push(&[&honest_length, &honest_length], &honest_then_hidden),
             "400",
             "200",
-        ),
+        )
+        .storing(1),
         attack(
             "a length with a space before its colon",
             push(&["Content-Length : 0", &honest_length], &honest_then_hidden),
@@ -103,7 +104,8 @@ fn chunks() -> Vec<Attack> {
             format!("{size:x};{}\r\n{HONEST}\r\n0\r\n\r\n{hidden}", "a".repeat(100_000)),
             "200",
             "400",
-        ),
+        )
+        .storing(1),
         body(
             "an extension with LF in it",
             format!("{size:x};a\nb\r\n{HONEST}\r\n0\r\n\r\n{hidden}"),
@@ -127,7 +129,8 @@ fn chunks() -> Vec<Attack> {
         body("a size in 0x", format!("0x{size:x}\r\n{HONEST}\r\n0\r\n\r\n{hidden}"), "400", "400"),
         body("no size", format!("\r\n{HONEST}\r\n0\r\n\r\n{hidden}"), "400", "400"),
         body("a chunk longer than its size", format!("5\r\n{HONEST}\r\n0\r\n\r\n{hidden}"), "400", "400"),
-        body("lines that end in LF only", format!("{size:x}\n{HONEST}\n0\n\n{hidden}"), "200", "400"),
+        body("lines that end in LF only", format!("{size:x}\n{HONEST}\n0\n\n{hidden}"), "200", "400")
+            .storing(1),
         body("no end", format!("{size:x}\r\n{HONEST}\r\n0\r\n"), "closed", "408"),
     ]
 }
