@@ -6,6 +6,7 @@ use crate::consent::{Consents, Outcomes, Subscription};
 use crate::metrics::Metrics;
 use crate::publish::{Publisher, Supervisor};
 use crate::routes::router;
+use crate::server;
 use crate::spool::{Drain, Spool, SpoolOpenError};
 use crate::token::PushTokens;
 use apollo_shared::admin::{self, Readiness};
@@ -108,9 +109,9 @@ impl StartError {
 /// Why it ended without having been told to.
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
-    /// A listener failed.
-    #[error("the {0} listener failed")]
-    Listener(&'static str, #[source] io::Error),
+    /// The admin listener failed.
+    #[error("the admin listener failed")]
+    Admin(#[source] io::Error),
     /// A task without which the receiver is of no use has ended.
     #[error("the {0} has ended unexpectedly")]
     Ended(&'static str),
@@ -159,13 +160,13 @@ impl Receiver {
         let mut admin =
             tokio::spawn(admin::serve(self.admin, self.registry, self.readiness.clone(), end.clone()));
         let outcome = tokio::select! {
-            outcome = serve(self.public, self.edge, stop.clone()) => outcome,
+            () = serve(self.public, self.edge, stop.clone()) => Ok(()),
             () = overdue(&stop, &self.readiness) => Ok(()),
             _ = &mut supervisor => return Err(RunError::Ended("supervisor of the broker's connection")),
             _ = &mut drain => return Err(RunError::Ended("emptying of the spool")),
             _ = &mut subscription => return Err(RunError::Ended("subscription to consents' outcomes")),
             ended = &mut admin => return Err(match ended {
-                Ok(Err(error)) => RunError::Listener("admin", error),
+                Ok(Err(error)) => RunError::Admin(error),
                 Ok(Ok(())) | Err(_) => RunError::Ended("admin listener"),
             }),
         };
@@ -192,14 +193,10 @@ async fn drained(drain: Option<Drain>, end: CancellationToken) {
 }
 
 /// Serves until `stop`, and returns when every request is answered and every delivery is done.
-async fn serve(listener: TcpListener, edge: Arc<Edge>, stop: CancellationToken) -> Result<(), RunError> {
-    axum::serve(listener, router(edge.clone()))
-        .with_graceful_shutdown(stop.cancelled_owned())
-        .await
-        .map_err(|error| RunError::Listener("public", error))?;
+async fn serve(listener: TcpListener, edge: Arc<Edge>, stop: CancellationToken) {
+    server::serve(listener, router(edge.clone()), stop).await;
     edge.deliveries.close();
     edge.deliveries.wait().await;
-    Ok(())
 }
 
 /// Returns when the stop has taken too long.

@@ -96,7 +96,7 @@ impl Problem {
         match self {
             Self::NotFound => "Nothing is served under this path: check the URL that was registered.".into(),
             Self::MethodNotAllowed => "Use a method that the header Allow names.".into(),
-            Self::BodyTimedOut => "Send the request again, the whole body within a minute.".into(),
+            Self::BodyTimedOut => "Send the request again, the whole body within 30 seconds.".into(),
             Self::BodyIncomplete => {
                 "The body ended before its length, or its gzip data is damaged: send the request again."
                     .into()

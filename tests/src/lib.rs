@@ -5,6 +5,7 @@ pub mod broker;
 pub mod browser;
 pub mod garmin;
 pub mod json;
+pub mod launch;
 pub mod participant;
 pub mod process;
 pub mod programs;
@@ -13,6 +14,7 @@ pub mod rebuild;
 pub mod site;
 pub mod study;
 pub mod wait;
+pub mod wire;
 
 /// Why a step of a test could not be taken; the test fails with it.
 pub type Error = Box<dyn std::error::Error + Send + Sync>;
