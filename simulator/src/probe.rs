@@ -76,8 +76,7 @@ fn count(answers: &mut BTreeMap<String, u64>, answer: Answer) -> Result<(), Send
 }
 
 fn question(number: u64) -> Notification {
-    let day =
-        json!({"userId": PROBE_USER, "startTimeInSeconds": FIRST_START + number, "steps": number});
+    let day = json!({"userId": PROBE_USER, "startTimeInSeconds": FIRST_START + number, "steps": number});
     let body = json!({"dailies": [day]}).to_string().into_bytes();
     Notification { endpoint: Some("dailies"), body, summaries: SummaryCounts::new(), days_over: 0 }
 }
@@ -93,4 +92,42 @@ async fn ask(client: Client, request: Request, number: u64, record: Arc<File>) -
         (&*record).write_all(format!("{number} {now}\n").as_bytes()).map_err(SendError::Record)?;
     }
     Ok(answer.as_str().to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sender::tests::Server;
+
+    #[tokio::test]
+    async fn each_200_is_recorded_and_nothing_is_asked_twice() {
+        let cancellation = CancellationToken::new();
+        let enough = cancellation.clone();
+        let server = Server::start(move |number| {
+            if number == 20 {
+                enough.cancel();
+            }
+            if number % 2 == 0 { "200 OK" } else { "503 Service Unavailable" }
+        });
+        let folder = tempfile::tempdir().unwrap();
+        let options = ProbeOptions {
+            send: SendOptions::new(server.url.clone()),
+            pause: Duration::from_millis(1),
+            record: folder.path().join("probed.log"),
+        };
+        let answers = probe(&options, cancellation).await.unwrap();
+
+        let record = std::fs::read_to_string(&options.record).unwrap();
+        assert_eq!(answers["200"], record.lines().count() as u64);
+        assert!(answers["200"] >= 11 && answers["503"] >= 10, "{answers:?}");
+        let mut bodies: Vec<_> = server.received().into_iter().map(|received| received.body).collect();
+        assert_eq!(bodies.len() as u64, answers.values().sum::<u64>());
+        bodies.sort();
+        bodies.dedup();
+        assert_eq!(bodies.len() as u64, answers.values().sum::<u64>(), "one was asked twice");
+        let line = record.lines().next().unwrap();
+        let (number, _time) = line.split_once(' ').unwrap();
+        let steps = format!("\"steps\":{number},");
+        assert!(bodies.iter().any(|body| String::from_utf8_lossy(body).contains(&steps)), "{line}");
+    }
 }

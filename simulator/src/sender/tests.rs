@@ -10,20 +10,20 @@ use crate::record::Record;
 
 /// A POST as the server saw it.
 #[derive(Debug, Clone)]
-struct Received {
+pub(crate) struct Received {
     path: String,
     headers: Vec<String>,
-    body: Vec<u8>,
+    pub(crate) body: Vec<u8>,
 }
 
 /// A server that answers its n-th POST with the status line (and headers) that `answer` gives for it.
-struct Server {
-    url: Url,
+pub(crate) struct Server {
+    pub(crate) url: Url,
     received: Arc<Mutex<Vec<Received>>>,
 }
 
 impl Server {
-    fn start(answer: impl Fn(usize) -> &'static str + Send + 'static) -> Self {
+    pub(crate) fn start(answer: impl Fn(usize) -> &'static str + Send + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap()).parse().unwrap();
         let received = Arc::new(Mutex::new(Vec::new()));
@@ -47,7 +47,7 @@ impl Server {
         Self { url, received }
     }
 
-    fn received(&self) -> Vec<Received> {
+    pub(crate) fn received(&self) -> Vec<Received> {
         self.received.lock().unwrap().clone()
     }
 }

@@ -1,6 +1,9 @@
 //! Waiting until everything that was acknowledged has gone all the way: no spool, no queue holds anything.
 
-use std::time::{Duration, Instant};
+use std::{
+    fs,
+    time::{Duration, Instant},
+};
 
 use anyhow::{Result, ensure};
 use indicatif::HumanCount;
@@ -14,8 +17,8 @@ use crate::{
 
 /// Where messages stay that cannot be handled.
 const DEAD: &str = "apollo.dead";
-/// Without any progress for this long there will be none. Longer than a broker's patience with a lost connection.
-const STALLED: Duration = Duration::from_secs(150);
+/// Without any progress for this long there will be none.
+const STALLED: Duration = Duration::from_secs(90);
 const LIMIT: Duration = Duration::from_secs(24 * 3600);
 /// RabbitMQ's counts are up to two seconds old.
 const SETTLED: Duration = Duration::from_secs(3);
@@ -52,7 +55,20 @@ pub(super) fn wait(site: &Site) -> Result<Drained> {
     })?;
     bar.finish_and_clear();
     ensure!(held.is_known, "the receivers or RabbitMQ do not say what they hold");
+    if held.messages() > 0 {
+        note_state(site)?;
+    }
     Ok(Drained { took: since.duration_since(began), left: held.messages(), dead: held.dead })
+}
+
+/// Writes down what RabbitMQ says of everything, beside the logs.
+fn note_state(site: &Site) -> Result<()> {
+    for page in ["queues", "channels", "consumers", "connections"] {
+        let state = site.stack.rabbitmq.address.get(&format!("api/{page}"))?;
+        let file = site.stack.folder.path().join(format!("rabbitmq-{page}.log"));
+        fs::write(file, serde_json::to_vec_pretty(&state)?)?;
+    }
+    Ok(())
 }
 
 /// What has not arrived yet.

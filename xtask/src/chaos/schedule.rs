@@ -112,9 +112,9 @@ impl Schedule {
         }
     }
 
-    /// Another fault that begins while the first one lasts, in half of the rounds.
+    /// Another fault that begins while the first one lasts, in most rounds.
     fn second(&mut self, first: &Fault) -> Option<Fault> {
-        if !self.random.bool() {
+        if self.random.f64() < 0.3 {
             return None;
         }
         let kind = self.deal()?;
@@ -133,7 +133,7 @@ impl Iterator for Schedule {
 
     fn next(&mut self) -> Option<Round> {
         let kind = self.deal()?;
-        let pause = Duration::from_millis(self.random.u64(200..=1_500));
+        let pause = Duration::from_millis(self.random.u64(100..=1_000));
         let first = self.draw(kind, Duration::ZERO);
         let second = self.second(&first);
         Some(Round { pause, faults: std::iter::once(first).chain(second).collect() })

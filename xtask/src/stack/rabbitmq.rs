@@ -93,7 +93,7 @@ impl RabbitMqAddress {
     }
 
     /// Asks the management API; `None` for what does not exist.
-    fn get(&self, path: &str) -> Result<Option<serde_json::Value>> {
+    pub(crate) fn get(&self, path: &str) -> Result<Option<serde_json::Value>> {
         let url = self.management_url(path);
         let response = http::agent().get(&url).header("authorization", http::GUEST).call();
         let mut response = response.with_context(|| format!("GET {url}"))?;
