@@ -9,14 +9,12 @@ use anyhow::{Result, ensure};
 use indicatif::HumanCount;
 
 use super::site::Site;
-use crate::{
-    metrics::Metrics,
-    stack::{QueueCounts, wait_until},
-    ui,
-};
+use crate::{metrics::Metrics, stack::wait_until, ui};
 
 /// Where messages stay that cannot be handled.
 const DEAD: &str = "apollo.dead";
+/// Where pings wait for the lane that will serve them: what is in there is where it belongs.
+const PULL: &str = "apollo.pull";
 /// Without any progress for this long there will be none.
 const STALLED: Duration = Duration::from_secs(90);
 const LIMIT: Duration = Duration::from_secs(24 * 3600);
@@ -84,13 +82,15 @@ impl Held {
     fn of(site: &Site) -> Result<Self> {
         let receivers = Metrics::fetch(&site.apollo.receiver_metrics())?;
         let queues = site.stack.rabbitmq.address.queues("/")?;
-        let (dead, queued): (Vec<_>, Vec<_>) = queues.iter().partition(|queue| queue.name == DEAD);
-        let sum = |queues: Vec<&QueueCounts>| queues.iter().map(|queue| queue.messages).sum();
+        let sum = |is_meant: fn(&str) -> bool| {
+            let meant = queues.iter().filter(|queue| is_meant(&queue.name));
+            meant.map(|queue| queue.messages).sum()
+        };
         Ok(Self {
             is_known: true,
             spooled: receivers.sum("apollo_receiver_spool_messages", &[]) as u64,
-            queued: sum(queued),
-            dead: sum(dead),
+            queued: sum(|queue| queue != DEAD && queue != PULL),
+            dead: sum(|queue| queue == DEAD),
         })
     }
 

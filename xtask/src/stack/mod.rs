@@ -62,7 +62,6 @@ pub(crate) use folder::all_stacks;
 pub(crate) use freeze::Freeze;
 pub(crate) use process::peak_memory;
 pub(crate) use proxy::{Proxy, Traffic};
-pub(crate) use rabbitmq::QueueCounts;
 pub(crate) use sweep::end;
 pub(crate) use wait::until as wait_until;
 
