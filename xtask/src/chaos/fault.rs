@@ -17,6 +17,9 @@ use super::{
 };
 use crate::stack::{DATABASE, Freeze, ProcessIdentity, Proxy, Traffic};
 
+/// A program has noticed by then that its connections are closed.
+const CLOSED_AFTER: Duration = Duration::from_millis(200);
+
 /// What ends a fault.
 pub(super) enum Undo {
     Nothing,
@@ -26,7 +29,7 @@ pub(super) enum Undo {
     CutLost(Link, Option<usize>),
     CalmMemory,
     CalmDisk,
-    RelieveDisk,
+    RelieveDisk(Place),
     TakeWrites,
 }
 
@@ -65,16 +68,20 @@ pub(super) fn begin(fault: &Fault, site: &mut Site, notes: &mut Vec<String>) -> 
         }
         (Action::ExhaustDescriptors, place) => {
             let process = site.process(place)?;
+            // So that it needs new connections, and none is there for it.
+            set_all(site, place, Traffic::Refuse);
+            thread::sleep(CLOSED_AFTER);
             let before = set_descriptors(process, None)?;
+            set_all(site, place, Traffic::Pass);
             return Ok(Undo::OnTime(OnTime::after(fault.lasts, move || {
                 // It may have ended meanwhile.
                 let _ = set_descriptors(process, Some(before));
             })));
         }
-        (Action::FillDisk, _) => {
-            set(site.link(Link::ReceiverToBroker, Some(0)), Traffic::Refuse);
+        (Action::FillDisk, place) => {
+            set_all(site, place, Traffic::Refuse);
             site.disk.as_ref().context("there is no small disk")?.fill()?;
-            return Ok(Undo::RelieveDisk);
+            return Ok(Undo::RelieveDisk(place));
         }
         (action, Place::Link(link, number)) => return Ok(trouble(site, action, link, number, fault.traffic)),
         (action, _) => return ask(site, action),
@@ -126,8 +133,8 @@ pub(super) fn end(undo: Undo, site: &mut Site) -> Result<()> {
         // The values of the stack's own configuration.
         Undo::CalmMemory => broker.control(&["set_vm_memory_high_watermark", "0.4"]),
         Undo::CalmDisk => broker.control(&["set_disk_free_limit", "50MB"]),
-        Undo::RelieveDisk => {
-            set(site.link(Link::ReceiverToBroker, Some(0)), Traffic::Pass);
+        Undo::RelieveDisk(place) => {
+            set_all(site, place, Traffic::Pass);
             site.disk.as_ref().context("there is no small disk")?.relieve()
         }
         Undo::TakeWrites => take_writes(site, true),
@@ -169,6 +176,13 @@ fn set(proxies: &[Proxy], traffic: Traffic) {
         if traffic == Traffic::Refuse {
             proxy.cut();
         }
+    }
+}
+
+/// All that leads from a program to its servers.
+fn set_all(site: &Site, place: Place, traffic: Traffic) {
+    for (link, number) in place.links() {
+        set(site.link(link, Some(number)), traffic);
     }
 }
 

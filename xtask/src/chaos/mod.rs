@@ -75,6 +75,8 @@ pub(crate) fn command(options: &Chaos) -> Result<()> {
         KINDS.iter().for_each(|kind| println!("{:<22} {}", kind.name, kind.about));
         return Ok(());
     }
+    // A wrong name is told before anything is built.
+    kind::named(&options.faults)?;
     stack::install_missing(Purpose::Stack)?;
     let programs = ["apollo-receiver", "apollo-worker", "apollo-simulator"];
     let binaries = if options.debug {

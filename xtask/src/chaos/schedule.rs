@@ -74,8 +74,14 @@ impl Schedule {
 
     fn draw(&mut self, kind: &'static Kind, begins: Duration) -> Fault {
         let place = self.place(kind);
-        let lasts = Duration::from_millis(self.random.u64(kind.lasts.clone()));
+        let lasts = self.lasts(kind);
         Fault { kind, place, begins, lasts, traffic: self.traffic(kind.action) }
+    }
+
+    /// Mostly short, so that much happens, and now and then long enough for time-outs to end.
+    fn lasts(&mut self, kind: &Kind) -> Duration {
+        let (least, most) = (*kind.lasts.start(), *kind.lasts.end());
+        Duration::from_millis(least) + Duration::from_millis(most - least).mul_f64(self.random.f64().powi(3))
     }
 
     fn place(&mut self, kind: &Kind) -> Place {
@@ -155,13 +161,26 @@ impl Fault {
     /// The parts that it is about.
     fn holds(&self) -> Vec<Place> {
         match self.kind.action {
-            Action::FillDisk => vec![self.place, Place::Link(Link::ReceiverToBroker, Some(0))],
+            Action::FillDisk | Action::ExhaustDescriptors => {
+                let links =
+                    self.place.links().into_iter().map(|(link, number)| Place::Link(link, Some(number)));
+                links.chain([self.place]).collect()
+            }
             _ => vec![self.place],
         }
     }
 }
 
 impl Place {
+    /// What leads from a program to its servers.
+    pub(super) fn links(self) -> Vec<(Link, usize)> {
+        match self {
+            Self::Receiver(number) => vec![(Link::ReceiverToBroker, number)],
+            Self::Worker(number) => vec![(Link::WorkerToBroker, number), (Link::WorkerToDatabase, number)],
+            _ => Vec::new(),
+        }
+    }
+
     fn meets(self, other: Self) -> bool {
         match (self, other) {
             (Self::Link(link, one), Self::Link(other_link, another)) => {
