@@ -134,3 +134,32 @@ fn outside(holder: u32, path: &Path) -> PathBuf {
     let root = PathBuf::from(format!("/proc/{holder}/root"));
     path.strip_prefix("/").map_or_else(|_| root.clone(), |path| root.join(path))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_on_a_full_disk_stays_and_nothing_more_fits_until_it_is_relieved() -> Result<()> {
+        let stack = StackFolder::create("small-disk")?;
+        let disk = match SmallDisk::start(&stack, 1 << 20) {
+            Ok(disk) => disk,
+            Err(error) => {
+                eprintln!("not tested, as no small disk can be made here: {error:#}");
+                return Ok(());
+            }
+        };
+        let shell = |command: &str| {
+            let program = Program::new("shell", packages::find("sh")?).args(["-c", command, "sh"]);
+            disk.seen_by(program.args([disk.folder()]))?.run(&stack, START_LIMIT)
+        };
+        shell("echo kept > $1/file")?;
+        disk.fill()?;
+        assert!(shell("echo more > $1/more").is_err(), "something still fitted");
+        shell("test $(cat $1/file) = kept")?;
+        disk.relieve()?;
+        shell("echo more > $1/more")?;
+        assert!(!disk.folder().join("file").exists(), "the disk is the machine's own");
+        Ok(())
+    }
+}
