@@ -15,7 +15,7 @@ use super::{
     schedule::{Fault, Link, Place},
     site::Site,
 };
-use crate::stack::{DATABASE, Freeze, ProcessIdentity, Proxy, Traffic};
+use crate::stack::{DATABASE, Freeze, ProcessIdentity, Proxy, Traffic, postgres};
 
 /// A program has noticed by then that its connections are closed.
 const CLOSED_AFTER: Duration = Duration::from_millis(200);
@@ -31,6 +31,7 @@ pub(super) enum Undo {
     CalmDisk,
     RelieveDisk(Place),
     TakeWrites,
+    TakeSessions,
 }
 
 /// Something that a thread of its own puts right, whatever else takes its time: no request may be held for long.
@@ -101,6 +102,10 @@ fn ask(site: &Site, action: Action) -> Result<Undo> {
             broker.control(&["set_disk_free_limit", "1000000000000000"])?;
             Undo::CalmDisk
         }
+        Action::RefuseSessions => {
+            take_sessions(site, false)?;
+            Undo::TakeSessions
+        }
         Action::ReadOnly => {
             take_writes(site, false)?;
             Undo::TakeWrites
@@ -138,6 +143,7 @@ pub(super) fn end(undo: Undo, site: &mut Site) -> Result<()> {
             site.disk.as_ref().context("there is no small disk")?.relieve()
         }
         Undo::TakeWrites => take_writes(site, true),
+        Undo::TakeSessions => take_sessions(site, true),
     }
 }
 
@@ -204,14 +210,23 @@ fn trouble(site: &Site, action: Action, link: Link, number: Option<usize>, traff
 
 /// Has new sessions take writes or not, and ends those that there are, as a failover does.
 fn take_writes(site: &Site, writes: bool) -> Result<()> {
-    let postgres = &site.stack.postgres.address;
     let setting = if writes { "off" } else { "on" };
-    postgres.execute(
-        "postgres",
-        &format!("ALTER DATABASE {DATABASE} SET default_transaction_read_only = {setting}"),
-    )?;
+    let set = format!("ALTER DATABASE {DATABASE} SET default_transaction_read_only = {setting}");
+    site.stack.postgres.address.execute("postgres", &set)?;
+    end_sessions(site)
+}
+
+/// Lets workers have sessions or not; those that they have end.
+fn take_sessions(site: &Site, sessions: bool) -> Result<()> {
+    let limit = if sessions { -1 } else { 0 };
+    let set = format!("ALTER ROLE {} CONNECTION LIMIT {limit}", postgres::WORKER);
+    site.stack.postgres.address.execute("postgres", &set)?;
+    if sessions { Ok(()) } else { end_sessions(site) }
+}
+
+fn end_sessions(site: &Site) -> Result<()> {
     let end = format!("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{DATABASE}'");
-    postgres.execute("postgres", &end)
+    site.stack.postgres.address.execute("postgres", &end)
 }
 
 /// Sets how many descriptors a process may have open; without a number no more than it has. Returns what it was.

@@ -37,6 +37,8 @@ pub(super) enum Action {
     Reload,
     /// The database takes no writes, as the old primary after a failover.
     ReadOnly,
+    /// The database takes no more sessions, and those that there are end.
+    RefuseSessions,
 }
 
 /// To what it is done.
@@ -75,7 +77,7 @@ const fn kind(
 }
 
 /// All kinds.
-pub(super) static KINDS: [Kind; 26] = [
+pub(super) static KINDS: [Kind; 27] = [
     kind("receiver-kill", Action::Kill, Target::Receiver, 200..=3_000, "kill -9 a receiver"),
     kind("receiver-restart", Action::Stop, Target::Receiver, 100..=1_000, "restart a receiver (SIGTERM)"),
     kind("receiver-freeze", Action::Freeze, Target::Receiver, 1_000..=10_000, "SIGSTOP a receiver"),
@@ -122,6 +124,13 @@ pub(super) static KINDS: [Kind; 26] = [
         Target::Database,
         1_000..=12_000,
         "PostgreSQL takes no writes",
+    ),
+    kind(
+        "database-sessions",
+        Action::RefuseSessions,
+        Target::Database,
+        1_000..=12_000,
+        "PostgreSQL has no connections left for workers",
     ),
     kind("edge-freeze", Action::Freeze, Target::Edge, 1_000..=6_000, "SIGSTOP nginx"),
     kind("edge-reload", Action::Reload, Target::Edge, 100..=1_000, "nginx reads its configuration again"),
