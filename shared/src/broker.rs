@@ -4,15 +4,23 @@
 //! Whoever holds a connection rebuilds everything from the start when it is lost, so start and restart are
 //! one path.
 
+mod error;
+mod socket;
+
 use crate::config::secret;
-use crate::topology;
+use crate::telemetry::with_causes;
+use crate::topology::{self, TopologyError};
 use clap::Args;
+pub use error::{BrokerConfigError, ConnectError};
 use lapin::tcp::OwnedTLSConfig;
-use lapin::uri::AMQPUri;
-use lapin::{Connect as _, Connection, ConnectionProperties};
+use lapin::uri::{AMQPScheme, AMQPUri};
+use lapin::{Connection, ConnectionProperties};
 use secrecy::{ExposeSecret, SecretString};
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
+use tokio::time::timeout;
 
 /// Where RabbitMQ is.
 #[derive(Debug, Clone, Args)]
@@ -41,58 +49,22 @@ pub struct BrokerConfig {
     pub ca_file: Option<PathBuf>,
 }
 
-/// The nodes to connect to.
+/// The nodes to connect to. Clones know of each other's failures.
 #[derive(Clone)]
 pub struct Broker {
     nodes: Vec<AMQPUri>,
+    /// The node to try first.
+    first: Arc<AtomicUsize>,
     certificates: Option<String>,
     connection_name: &'static str,
+    declares: bool,
 }
 
-/// A wrong setting; the message names its variable.
-#[derive(Debug, thiserror::Error)]
-pub enum BrokerConfigError {
-    /// No address at all.
-    #[error("RABBITMQ__URL is empty: set it to an address such as amqp://user:password@host:5672/%2f")]
-    NoNode,
-    /// Node `number`, from 1, is not an AMQP address. The address itself is a secret and is not repeated.
-    #[error(
-        "RABBITMQ__URL: address {number} of the list is not of the form amqp://user:password@host:5672/%2f"
-    )]
-    Node {
-        /// Its place in the list, from 1.
-        number: usize,
-    },
-    /// The file of certificates cannot be read.
-    #[error("RABBITMQ__CA_FILE: {path} cannot be read")]
-    CaFile {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        source: std::io::Error,
-    },
-}
+/// For AMQP's handshake, and what comes before it.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// No node could be connected to; the error is that of the last one tried.
-#[derive(Debug, thiserror::Error)]
-pub enum ConnectError {
-    /// The node refused or failed.
-    #[error("RabbitMQ at {node} cannot be reached")]
-    Refused {
-        /// Host and port.
-        node: String,
-        /// Why.
-        source: lapin::Error,
-    },
-    /// The node did not answer in time.
-    #[error("RabbitMQ at {node} did not answer within {} s", CONNECT_TIMEOUT.as_secs())]
-    TimedOut {
-        /// Host and port.
-        node: String,
-    },
-}
-
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// For the declarations, which take a cluster that recovers a while.
+const DECLARE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Seconds. A peer that has been silent for twice this is taken for dead.
 const HEARTBEAT: u16 = 10;
@@ -122,40 +94,71 @@ impl Broker {
             ),
             _ => None,
         };
-        Ok(Self { nodes, certificates, connection_name })
+        let first = Arc::new(AtomicUsize::new(fastrand::usize(..nodes.len())));
+        Ok(Self { nodes, first, certificates, connection_name, declares: true })
     }
 
-    /// Connects to the first node that answers, and declares the topology there.
+    /// Leaves the topology to others where it is there already, which needs no right to declare it.
+    #[must_use]
+    pub fn declaring_only_what_is_missing(self) -> Self {
+        Self { declares: false, ..self }
+    }
+
+    /// Connects to a node that answers, and sees to it that the topology is there.
+    ///
+    /// It begins with a node chosen at random, so that many programs spread over a cluster, and stays with one that
+    /// works: a node that hangs costs its time-out once, and not at each attempt.
     ///
     /// # Errors
-    /// No node answered, or the last one refused the declarations.
+    /// No node answered as it should; the error is that of the last one tried.
     pub async fn connect(&self) -> Result<Connection, ConnectError> {
-        let mut outcome = self.connect_to(&self.nodes[0]).await;
-        for uri in &self.nodes[1..] {
-            if outcome.is_ok() {
-                break;
+        let mut place = self.first.load(Ordering::Relaxed);
+        for _ in 1..self.nodes.len() {
+            match self.connect_to(&self.nodes[place]).await {
+                Ok(connection) => return Ok(connection),
+                Err(error) => tracing::warn!("{}; trying the next node", with_causes(&error)),
             }
-            outcome = self.connect_to(uri).await;
+            place = self.turn_away_from(place);
+        }
+        let outcome = self.connect_to(&self.nodes[place]).await;
+        if outcome.is_err() {
+            self.turn_away_from(place);
         }
         outcome
     }
 
+    /// Returns the place of the node after the one at `failed`, from where the next attempt starts too.
+    fn turn_away_from(&self, failed: usize) -> usize {
+        let next = (failed + 1) % self.nodes.len();
+        self.first.store(next, Ordering::Relaxed);
+        next
+    }
+
     async fn connect_to(&self, uri: &AMQPUri) -> Result<Connection, ConnectError> {
-        let node = format!("{}:{}", uri.authority.host, uri.authority.port);
-        match tokio::time::timeout(CONNECT_TIMEOUT, self.open(uri)).await {
-            Ok(Ok(connection)) => Ok(connection),
-            Ok(Err(source)) => Err(ConnectError::Refused { node, source }),
-            Err(_) => Err(ConnectError::TimedOut { node }),
-        }
+        let node = || format!("{}:{}", uri.authority.host, uri.authority.port);
+        let timed_out = |limit| ConnectError::TimedOut { node: node(), limit };
+        let connection = timeout(CONNECT_TIMEOUT, self.open(uri)).await;
+        let connection = connection
+            .map_err(|_| timed_out(CONNECT_TIMEOUT))?
+            .map_err(|source| ConnectError::of(node(), uri.scheme == AMQPScheme::AMQPS, source))?;
+        let declared = timeout(DECLARE_TIMEOUT, self.prepare(&connection)).await;
+        declared
+            .map_err(|_| timed_out(DECLARE_TIMEOUT))?
+            .map_err(|source| ConnectError::Topology { node: node(), source })?;
+        Ok(connection)
     }
 
     async fn open(&self, uri: &AMQPUri) -> lapin::Result<Connection> {
         let properties = ConnectionProperties::default().with_connection_name(self.connection_name.into());
         let tls = OwnedTLSConfig { cert_chain: self.certificates.clone(), ..Default::default() };
-        let runtime = lapin::runtime::default_runtime()?;
-        let connection = uri.clone().connect_with_config(properties, tls, runtime).await?;
-        topology::declare(&connection.create_channel().await?).await?;
-        Ok(connection)
+        socket::connect(uri, tls, properties).await
+    }
+
+    async fn prepare(&self, connection: &Connection) -> Result<(), TopologyError> {
+        match self.declares {
+            true => topology::declare(connection).await,
+            false => topology::declare_if_missing(connection).await,
+        }
     }
 }
 
@@ -167,5 +170,43 @@ fn node(address: &str) -> Option<AMQPUri> {
 
 /// Closes a connection politely, but not for longer than a second: what matters has been confirmed before.
 pub async fn close(connection: Connection) {
-    let _ = tokio::time::timeout(Duration::from_secs(1), connection.close(200, "stopping".into())).await;
+    let _ = timeout(Duration::from_secs(1), connection.close(200, "stopping".into())).await;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    fn broker(url: &str) -> Result<Broker, BrokerConfigError> {
+        Broker::new(&BrokerConfig { url: url.into(), ca_file: None }, "test")
+    }
+
+    #[test]
+    fn programs_begin_with_different_nodes_and_go_round_all_of_them() {
+        let url = "amqp://u:p@a/%2f, amqps://u:p@b:5679/v ,amqp://u:p@c";
+        let starts = (0..200).map(|_| broker(url).unwrap().first.load(Ordering::Relaxed));
+        assert_eq!(starts.collect::<BTreeSet<_>>(), BTreeSet::from([0, 1, 2]));
+
+        let broker = broker(url).unwrap();
+        let round = (0..3).scan(0, |place, _| {
+            *place = broker.turn_away_from(*place);
+            Some(*place)
+        });
+        assert_eq!(round.collect::<Vec<_>>(), [1, 2, 0]);
+    }
+
+    #[test]
+    fn a_wrong_address_is_counted_and_not_repeated() {
+        let error = broker("amqp://u:p@a,amqp//hush").err().unwrap().to_string();
+        assert!(error.contains("RABBITMQ__URL: address 2") && !error.contains("hush"), "{error}");
+        assert!(matches!(broker(" , "), Err(BrokerConfigError::NoNode)));
+    }
+
+    #[test]
+    fn heartbeats_are_asked_for_unless_the_address_says_otherwise() {
+        let heartbeat = |url| broker(url).unwrap().nodes[0].query.heartbeat;
+        assert_eq!(heartbeat("amqp://u:p@a"), Some(HEARTBEAT));
+        assert_eq!(heartbeat("amqp://u:p@a?heartbeat=2"), Some(2));
+    }
 }

@@ -15,4 +15,5 @@ pub mod retry;
 pub mod secrets;
 pub mod shutdown;
 pub mod telemetry;
+pub mod tls;
 pub mod topology;

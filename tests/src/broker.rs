@@ -4,7 +4,9 @@ use crate::Result;
 use apollo_shared::envelope::Envelope;
 use apollo_shared::publish::publish;
 use apollo_shared::topology::{self, EXCHANGE};
-use lapin::options::{BasicAckOptions, BasicGetOptions, ConfirmSelectOptions, QueueDeclareOptions};
+use lapin::options::{
+    BasicAckOptions, BasicGetOptions, ConfirmSelectOptions, QueueDeclareOptions, QueueDeleteOptions,
+};
 use lapin::types::FieldTable;
 use lapin::{Channel, Connection, ConnectionProperties};
 use serde_json::Value;
@@ -48,8 +50,8 @@ impl Taken {
 impl Broker {
     pub(crate) async fn connect(url: &str) -> Result<Self> {
         let connection = Connection::connect(url, ConnectionProperties::default()).await?;
+        topology::declare(&connection).await?;
         let channel = connection.create_channel().await?;
-        topology::declare(&channel).await?;
         channel.confirm_select(ConfirmSelectOptions::default()).await?;
         Ok(Self { channel, _connection: connection })
     }
@@ -100,6 +102,25 @@ impl Broker {
             taken.push(message);
         }
         Ok(taken)
+    }
+
+    /// Removes a queue with all that is in it.
+    ///
+    /// # Errors
+    /// RabbitMQ refuses.
+    pub async fn delete(&self, queue: &str) -> Result<()> {
+        self.channel.queue_delete(queue.into(), QueueDeleteOptions::default()).await?;
+        Ok(())
+    }
+
+    /// Declares a queue as no version of Apollo does.
+    ///
+    /// # Errors
+    /// RabbitMQ refuses.
+    pub async fn declare_classic(&self, queue: &str) -> Result<()> {
+        let durable = QueueDeclareOptions { durable: true, ..Default::default() };
+        self.channel.queue_declare(queue.into(), durable, FieldTable::default()).await?;
+        Ok(())
     }
 
     /// How many messages wait in a queue, those handed out to a consumer not counted.

@@ -7,6 +7,7 @@ pub mod garmin;
 pub mod json;
 pub mod launch;
 pub mod participant;
+pub mod process;
 pub mod programs;
 pub mod property;
 pub mod rebuild;

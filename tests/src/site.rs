@@ -7,13 +7,14 @@ use crate::programs::{RunningReceiver, RunningWorker, SECRETS_KEYS};
 use apollo_shared::secrets::{Keyring, SecretsConfig};
 use apollo_worker::message::Message;
 use apollo_worker::store::archive::Sealed;
+use apollo_worker::store::schema;
 use apollo_worker::summaries::Registry;
 use serde_json::Value;
-use sqlx::postgres::PgPoolOptions;
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{AssertSqlSafe, PgPool, Row as _};
 use std::collections::BTreeMap;
 use uuid::Uuid;
-use xtask::stack::{PostgresAddress, RabbitMqAddress, of_tests};
+use xtask::stack::{PostgresAddress, RabbitMqAddress, of_tests, postgres, rabbitmq};
 
 /// The tables of summaries.
 pub fn tables() -> impl Iterator<Item = &'static str> {
@@ -25,8 +26,22 @@ pub struct Site {
     name: String,
     postgres: PostgresAddress,
     rabbitmq: RabbitMqAddress,
-    /// The database.
+    /// The addresses that programs are told.
+    pub addresses: Addresses,
+    /// The database, as its superuser.
     pub pool: PgPool,
+}
+
+/// Addresses of the database and of the virtual host, each with the least user for its purpose.
+pub struct Addresses {
+    /// The database's, as its owner.
+    pub owner_database: String,
+    /// The database's, as the worker.
+    pub worker_database: String,
+    /// The virtual host's, as the worker.
+    pub worker_broker: String,
+    /// The virtual host's, as the receiver.
+    pub receiver_broker: String,
 }
 
 impl Site {
@@ -47,33 +62,61 @@ impl Site {
         let name = format!("test_{}", Uuid::now_v7().simple());
         postgres.create_database(&name)?;
         rabbitmq.create_vhost(&name)?;
+        let addresses = Addresses {
+            owner_database: postgres.url_of(postgres::OWNER, &name),
+            worker_database: postgres.url_of(postgres::WORKER, &name),
+            worker_broker: rabbitmq.url_of(rabbitmq::WORKER, &name),
+            receiver_broker: rabbitmq.url_of(rabbitmq::RECEIVER, &name),
+        };
+        schema::migrate(&addresses.owner_database.parse()?, postgres::WORKER).await?;
+        // As a worker does that was started before: a receiver alone may not.
+        Broker::connect(&addresses.worker_broker).await?;
         let options = postgres.url(&name).parse()?;
-        apollo_worker::store::schema::migrate(&options).await?;
         // A connection that an outage has broken is replaced, not handed out.
         let pool =
             PgPoolOptions::new().max_connections(2).test_before_acquire(true).connect_lazy_with(options);
-        Ok(Self { name, postgres, rabbitmq, pool })
+        Ok(Self { name, postgres, rabbitmq, addresses, pool })
     }
 
-    /// The database's address.
+    /// What the database and the virtual host are called.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The database's address, for the worker.
     #[must_use]
     pub fn database_url(&self) -> String {
-        self.postgres.url(&self.name)
+        self.addresses.worker_database.clone()
     }
 
-    /// The virtual host's address.
+    /// How its owner connects to the database.
+    ///
+    /// # Errors
+    /// The address is malformed.
+    pub fn owner(&self) -> Result<PgConnectOptions> {
+        Ok(self.addresses.owner_database.parse()?)
+    }
+
+    /// The virtual host's address, for the worker.
     #[must_use]
     pub fn rabbitmq_url(&self) -> String {
-        self.rabbitmq.url(&self.name)
+        self.addresses.worker_broker.clone()
     }
 
-    /// A receiver in this process, ready; `arguments` are options of `apollo-receiver`.
+    /// The virtual host's address, for the receiver.
+    #[must_use]
+    pub fn receiver_rabbitmq_url(&self) -> String {
+        self.addresses.receiver_broker.clone()
+    }
+
+    /// A receiver in this process, connected; `arguments` are options of `apollo-receiver`.
     ///
     /// # Errors
     /// It does not become ready.
     pub async fn receiver(&self, arguments: &[&str]) -> Result<RunningReceiver> {
         let receiver = self.starting_receiver(arguments).await?;
-        receiver.ready().await?;
+        receiver.connected().await?;
         Ok(receiver)
     }
 
@@ -82,16 +125,16 @@ impl Site {
     /// # Errors
     /// It does not start.
     pub async fn starting_receiver(&self, arguments: &[&str]) -> Result<RunningReceiver> {
-        RunningReceiver::start(&self.rabbitmq_url(), "127.0.0.1:0", arguments).await
+        RunningReceiver::start(&self.receiver_rabbitmq_url(), "127.0.0.1:0", arguments).await
     }
 
-    /// A receiver in this process, ready, at an address that something else knows already.
+    /// A receiver in this process, connected, at an address that something else knows already.
     ///
     /// # Errors
     /// It does not become ready.
     pub async fn receiver_at(&self, listen: &str, arguments: &[&str]) -> Result<RunningReceiver> {
-        let receiver = RunningReceiver::start(&self.rabbitmq_url(), listen, arguments).await?;
-        receiver.ready().await?;
+        let receiver = RunningReceiver::start(&self.receiver_rabbitmq_url(), listen, arguments).await?;
+        receiver.connected().await?;
         Ok(receiver)
     }
 
@@ -113,12 +156,22 @@ impl Site {
         RunningWorker::start(&self.database_url(), &self.rabbitmq_url(), arguments).await
     }
 
-    /// A connection to publish and look into queues with.
+    /// A worker in this process, ready, that reaches the database by another address.
+    ///
+    /// # Errors
+    /// It does not become ready.
+    pub async fn worker_of(&self, database_url: &str, arguments: &[&str]) -> Result<RunningWorker> {
+        let worker = RunningWorker::start(database_url, &self.rabbitmq_url(), arguments).await?;
+        worker.ready().await?;
+        Ok(worker)
+    }
+
+    /// A connection to publish and look into queues with, as the broker's administrator.
     ///
     /// # Errors
     /// RabbitMQ refuses.
     pub async fn broker(&self) -> Result<Broker> {
-        Broker::connect(&self.rabbitmq_url()).await
+        Broker::connect(&self.rabbitmq.url(&self.name)).await
     }
 
     /// Every row of every table of summaries, versions included, in the order of the keys.

@@ -2,7 +2,9 @@
 
 mod confirm;
 mod database;
+mod dead_letters;
 mod garmin;
+mod input;
 mod invite;
 mod keys;
 mod output;
@@ -16,6 +18,7 @@ use crate::store::{self, schema};
 use apollo_shared::telemetry::{self, LogConfig};
 use apollo_shared::{admin, shutdown};
 use clap::{Args, Parser, Subcommand};
+use dead_letters::DeadLetters;
 use invite::InviteOptions;
 use keys::Keys;
 use replay::ReplayOptions;
@@ -39,11 +42,15 @@ pub struct Cli {
 enum Command {
     /// Runs the service: takes notifications from RabbitMQ and stores them, until SIGTERM or Ctrl-C
     Serve(Box<WorkerConfig>),
-    /// Brings the database's schema to this program's version; safe to run many times, and by many at once
+    /// Brings the database's schema to this program's version, as the database's owner; safe to run many times, and by
+    /// many at once
     Migrate(Migrate),
     /// Reads notifications of the past from garmin_raw again, into tables that did not exist when they came, or
     /// were damaged since; safe at any time, beside running workers, and many times
     Replay(Box<ReplayOptions>),
+    /// Shows what could not be handled (the queue apollo.dead), gives it another try, or drops it
+    #[command(subcommand, name = "dead-letters")]
+    DeadLetters(DeadLetters),
     /// Prints links that let participants consent, each as one subject and until it expires; with
     /// RECEIVER__INVITATIONS=required nobody can consent without one
     Invite(InviteOptions),
@@ -64,6 +71,15 @@ enum Command {
 struct Migrate {
     #[command(flatten)]
     database: DatabaseConfig,
+    /// The role that workers connect as: if there is one of this name, it is granted what serving needs, and no more
+    #[arg(
+        long = "database-worker-role",
+        env = "DATABASE__WORKER_ROLE",
+        value_name = "DATABASE__WORKER_ROLE",
+        default_value = "apollo_worker",
+        help_heading = "PostgreSQL"
+    )]
+    worker_role: String,
     #[command(subcommand)]
     action: Option<MigrateAction>,
 }
@@ -93,11 +109,12 @@ pub async fn run(cli: Cli) -> anyhow::Result<()> {
             let stop = shutdown::on_signal()?;
             Ok(Worker::build(*config).await?.run(stop).await?)
         }
-        Command::Migrate(Migrate { database, action }) => {
+        Command::Migrate(Migrate { database, worker_role, action }) => {
             let options = store::connect_options(&database.url)?;
-            migrate(&options, action.unwrap_or(MigrateAction::Up)).await
+            migrate(&options, &worker_role, action.unwrap_or(MigrateAction::Up)).await
         }
         Command::Replay(options) => replay::run(*options).await,
+        Command::DeadLetters(dead_letters) => dead_letters::run(dead_letters).await,
         Command::Invite(options) => invite::run(options),
         Command::Tokens(tokens) => tokens::run(tokens).await,
         Command::Subjects(subjects) => subjects::run(subjects).await,
@@ -110,9 +127,9 @@ pub async fn run(cli: Cli) -> anyhow::Result<()> {
     }
 }
 
-async fn migrate(options: &PgConnectOptions, action: MigrateAction) -> anyhow::Result<()> {
+async fn migrate(options: &PgConnectOptions, worker_role: &str, action: MigrateAction) -> anyhow::Result<()> {
     let (before, after) = match action {
-        MigrateAction::Up => schema::migrate(options).await?,
+        MigrateAction::Up => schema::migrate(options, worker_role).await?,
         MigrateAction::Down { to } => schema::migrate_down(options, to).await?,
         MigrateAction::Status => {
             let found = schema::version(&mut schema::connect(options).await?).await?;

@@ -10,7 +10,7 @@ use apollo_shared::telemetry::with_causes;
 use apollo_shared::topology::OUTCOMES;
 use futures_util::StreamExt as _;
 use lapin::options::{BasicConsumeOptions, QueueBindOptions, QueueDeclareOptions};
-use lapin::types::FieldTable;
+use lapin::types::{FieldTable, ShortString};
 use lapin::{Connection, Consumer};
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -154,8 +154,9 @@ impl Subscription {
 async fn subscribe(connection: &Connection) -> lapin::Result<Consumer> {
     let channel = connection.create_channel().await?;
     let own = QueueDeclareOptions { exclusive: true, auto_delete: true, ..Default::default() };
-    let queue = channel.queue_declare("".into(), own, FieldTable::default()).await?;
-    let name = queue.name().clone();
+    // A name of ours, not of the broker's, so that a user's rights can be limited to such queues.
+    let name: ShortString = format!("{OUTCOMES}.{}", Uuid::now_v7().simple()).into();
+    channel.queue_declare(name.clone(), own, FieldTable::default()).await?;
     let options = QueueBindOptions::default();
     channel.queue_bind(name.clone(), OUTCOMES.into(), "".into(), options, FieldTable::default()).await?;
     let unacknowledged = BasicConsumeOptions { no_ack: true, ..Default::default() };

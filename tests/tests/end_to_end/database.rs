@@ -5,7 +5,7 @@ use apollo_tests::site::Site;
 use apollo_tests::wait::eventually;
 use apollo_worker::store::schema::{self, SchemaError};
 use apollo_worker::summaries::Registry;
-use sqlx::postgres::PgConnectOptions;
+use xtask::stack::postgres::WORKER;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_table_has_exactly_the_columns_that_its_declaration_derives() -> Result<()> {
@@ -37,12 +37,12 @@ async fn every_table_has_exactly_the_columns_that_its_declaration_derives() -> R
 #[tokio::test(flavor = "multi_thread")]
 async fn migrations_go_back_to_nothing_and_forward_again() -> Result<()> {
     let site = Site::new().await?;
-    let options: PgConnectOptions = site.database_url().parse()?;
+    let options = site.owner()?;
     let known = schema::known_version();
     let schemas = "SELECT count(*) FROM pg_namespace WHERE nspname LIKE 'garmin%'";
     assert_eq!(schema::migrate_down(&options, 0).await?, (known, 0));
     assert_eq!(site.count(schemas).await?, 0);
-    assert_eq!(schema::migrate(&options).await?, (0, known));
+    assert_eq!(schema::migrate(&options, WORKER).await?, (0, known));
     assert_eq!(schema::migrate_down(&options, known - 1).await?, (known, known - 1));
     let error = schema::check(&mut schema::connect(&options).await?).await.unwrap_err();
     assert!(error.to_string().contains("apollo-worker migrate"), "{error}");
@@ -52,9 +52,9 @@ async fn migrations_go_back_to_nothing_and_forward_again() -> Result<()> {
 #[tokio::test(flavor = "multi_thread")]
 async fn several_may_migrate_at_once() -> Result<()> {
     let site = Site::new().await?;
-    let options: PgConnectOptions = site.database_url().parse()?;
+    let options = site.owner()?;
     schema::migrate_down(&options, 0).await?;
-    let all = futures_util::future::join_all((0..6).map(|_| schema::migrate(&options))).await;
+    let all = futures_util::future::join_all((0..6).map(|_| schema::migrate(&options, WORKER))).await;
     let failed: Vec<String> =
         all.into_iter().filter_map(Result::err).map(|error: SchemaError| error.to_string()).collect();
     assert_eq!(failed, Vec::<String>::new());
@@ -65,14 +65,14 @@ async fn several_may_migrate_at_once() -> Result<()> {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_schema_newer_than_the_program_is_left_alone() -> Result<()> {
     let site = Site::new().await?;
-    let options: PgConnectOptions = site.database_url().parse()?;
+    let options = site.owner()?;
     sqlx::query(
         "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time)
          VALUES (999999, 'of the future', true, '', 0)",
     )
     .execute(&site.pool)
     .await?;
-    for refused in [schema::migrate(&options).await, schema::migrate_down(&options, 0).await] {
+    for refused in [schema::migrate(&options, WORKER).await, schema::migrate_down(&options, 0).await] {
         let message = refused.unwrap_err().to_string();
         assert!(message.contains("999999") && message.contains("newer"), "{message}");
     }
@@ -83,7 +83,7 @@ async fn a_schema_newer_than_the_program_is_left_alone() -> Result<()> {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_worker_waits_for_a_schema_that_is_not_there_yet() -> Result<()> {
     let site = Site::new().await?;
-    let options: PgConnectOptions = site.database_url().parse()?;
+    let options = site.owner()?;
     schema::migrate_down(&options, 0).await?;
     let worker = site.starting_worker(&[]).await?;
     let told = async || {
@@ -91,7 +91,7 @@ async fn a_worker_waits_for_a_schema_that_is_not_there_yet() -> Result<()> {
         reasons.contains("run `apollo-worker migrate`").then_some(())
     };
     eventually("the worker says what it waits for", told).await?;
-    schema::migrate(&options).await?;
+    schema::migrate(&options, WORKER).await?;
     worker.ready().await
 }
 

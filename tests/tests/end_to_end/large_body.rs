@@ -34,19 +34,19 @@ fn epochs(bytes: usize) -> (String, i64) {
 async fn ninety_megabytes_are_taken_at_once_and_stored_in_bounded_memory() -> Result<()> {
     let site = Site::new().await?;
     let folder = StackFolder::create("large")?;
-    let start = |name: &str, arguments: &[&str], listen: &str| -> Result<Process> {
+    let start = |name: &str, arguments: &[&str], listen: &str, broker: String| -> Result<Process> {
         let program = Program::new(name, of_tests()?.binary(name))
             .args(arguments)
             .env("DATABASE__URL", site.database_url())
-            .env("RABBITMQ__URL", site.rabbitmq_url())
+            .env("RABBITMQ__URL", broker)
             .env("SECRETS__KEYS", SECRETS_KEYS)
             .env("WORKER__ADMIN_LISTEN", listen)
             .env("RECEIVER__ADMIN_LISTEN", listen)
             .env("RECEIVER__LISTEN", "127.0.0.1:0");
         Ok(Process::start(&folder, program)?)
     };
-    let receiver = start("apollo-receiver", &[], "127.0.0.1:0")?;
-    let worker = start("apollo-worker", &["serve"], "127.0.0.1:0")?;
+    let receiver = start("apollo-receiver", &[], "127.0.0.1:0", site.receiver_rabbitmq_url())?;
+    let worker = start("apollo-worker", &["serve"], "127.0.0.1:0", site.rabbitmq_url())?;
     let url = eventually("the receiver says where it listens", async || {
         let log = std::fs::read_to_string(receiver.log()).ok()?;
         let (_, rest) = log.split_once("listening on ")?;

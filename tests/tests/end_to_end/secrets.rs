@@ -31,6 +31,7 @@ impl Programs<'_> {
         let url = format!("http://127.0.0.1:{port}");
         let program = self
             .program("apollo-receiver")
+            .env("RABBITMQ__URL", self.site.receiver_rabbitmq_url())
             .env("RECEIVER__LISTEN", format!("127.0.0.1:{port}"))
             .env("RECEIVER__PUBLIC_URL", &url)
             .env("RECEIVER__ADMIN_LISTEN", format!("127.0.0.1:{admin}"));

@@ -3,24 +3,19 @@
 //! The words stand with the declarations, so they follow the program and not a migration.
 
 use crate::summaries::Registry;
-use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
+use sqlx::{AssertSqlSafe, PgConnection};
 use std::collections::BTreeMap;
-
-/// The key of the advisory lock under which comments are written, by one program at a time.
-const COMMENTS_LOCK: i64 = 0x6170_6f6c_6c70; // beside raw's
 
 /// A table, or one of its columns.
 type Place = (String, Option<String>);
 
-/// Writes those comments that are not there yet or have changed.
+/// Writes those comments that are not there yet or have changed. Within a transaction that nobody else writes beside.
 pub(super) async fn write(connection: &mut PgConnection) -> sqlx::Result<()> {
-    let mut transaction = connection.begin().await?;
-    sqlx::query("SELECT pg_advisory_xact_lock($1)").bind(COMMENTS_LOCK).execute(&mut *transaction).await?;
-    let found = found(&mut transaction).await?;
+    let found = found(connection).await?;
     let changed = wanted().into_iter().filter(|(place, comment)| found.get(place) != Some(comment));
     let statements: String = changed.map(|(place, comment)| statement(&place, &comment)).collect();
-    sqlx::raw_sql(AssertSqlSafe(statements)).execute(&mut *transaction).await?;
-    transaction.commit().await
+    sqlx::raw_sql(AssertSqlSafe(statements)).execute(connection).await?;
+    Ok(())
 }
 
 async fn found(connection: &mut PgConnection) -> sqlx::Result<BTreeMap<Place, String>> {

@@ -1,14 +1,15 @@
 //! Notifications as they were received: `garmin_raw.notification`, a partition a day.
 //!
 //! A partition is made when a notification of its day first comes, whichever day that is (a backlog and a
-//! replay bring old ones), and dropped when the day is older than the retention.
+//! replay bring old ones), and dropped when the day is older than the retention. Both are functions of the database's
+//! (migration 25), because a worker's role may not change the schema itself.
 
 use super::error::{StoreError, lacks_partition};
 use crate::message::Message;
 use apollo_shared::envelope::Microseconds;
 use apollo_shared::secrets::Keyring;
 use sqlx::types::Json;
-use sqlx::{AssertSqlSafe, PgConnection, PgPool};
+use sqlx::{PgConnection, PgPool};
 use std::collections::BTreeSet;
 use std::sync::{Mutex, PoisonError};
 use time::{Date, OffsetDateTime};
@@ -16,9 +17,6 @@ use uuid::Uuid;
 
 /// zstd's own default: the next levels take twice the time for a few percent.
 const COMPRESSION_LEVEL: i32 = 3;
-
-/// The key of the advisory lock under which partitions are made and dropped, by one worker at a time.
-const PARTITION_LOCK: i64 = 0x6170_6f6c_6c6f; // "apollo"
 
 /// A notification, ready to be kept.
 #[derive(Debug, Clone)]
@@ -81,7 +79,7 @@ pub struct RawStore {
 }
 
 impl RawStore {
-    /// Makes the partitions of `days`. In a transaction of its own, as it locks the table.
+    /// Makes the partitions of `days`. In a transaction of its own, as that locks the table.
     ///
     /// # Errors
     /// See [`StoreError`].
@@ -90,12 +88,10 @@ impl RawStore {
         if missing.is_empty() {
             return Ok(());
         }
-        let mut transaction = pool.begin().await?;
-        lock(&mut transaction).await?;
-        for day in &missing {
-            sqlx::query(AssertSqlSafe(create_partition(*day))).execute(&mut *transaction).await?;
-        }
-        transaction.commit().await?;
+        sqlx::query("SELECT garmin_raw.make_partition(day) FROM unnest($1::date[]) AS missing (day)")
+            .bind(&missing)
+            .execute(pool)
+            .await?;
         self.known().extend(missing);
         Ok(())
     }
@@ -138,23 +134,10 @@ impl RawStore {
     /// # Errors
     /// See [`StoreError`].
     pub async fn drop_before(&self, pool: &PgPool, oldest: Date) -> Result<Vec<String>, StoreError> {
-        let mut transaction = pool.begin().await?;
-        lock(&mut transaction).await?;
-        let names: Vec<String> = sqlx::query_scalar(
-            "SELECT child.relname FROM pg_inherits
-             JOIN pg_class AS child ON child.oid = inhrelid
-             WHERE inhparent = 'garmin_raw.notification'::regclass AND child.relname < $1 COLLATE \"C\"
-             ORDER BY 1",
-        )
-        .bind(partition(oldest))
-        .fetch_all(&mut *transaction)
-        .await?;
-        for name in &names {
-            sqlx::query(AssertSqlSafe(format!("DROP TABLE garmin_raw.{name}")))
-                .execute(&mut *transaction)
-                .await?;
-        }
-        transaction.commit().await?;
+        let names = sqlx::query_scalar("SELECT garmin_raw.drop_partitions_before($1)")
+            .bind(oldest)
+            .fetch_all(pool)
+            .await?;
         self.known().retain(|day| *day >= oldest);
         Ok(names)
     }
@@ -162,23 +145,4 @@ impl RawStore {
     fn known(&self) -> std::sync::MutexGuard<'_, BTreeSet<Date>> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-async fn lock(connection: &mut PgConnection) -> Result<(), StoreError> {
-    sqlx::query("SELECT pg_advisory_xact_lock($1)").bind(PARTITION_LOCK).execute(connection).await?;
-    Ok(())
-}
-
-/// Its name sorts as its day does.
-fn partition(day: Date) -> String {
-    format!("notification_{:04}_{:02}_{:02}", day.year(), u8::from(day.month()), day.day())
-}
-
-fn create_partition(day: Date) -> String {
-    let next = day.next_day().unwrap_or(day);
-    format!(
-        "CREATE TABLE IF NOT EXISTS garmin_raw.{} PARTITION OF garmin_raw.notification
-         FOR VALUES FROM ('{day} 00:00:00+00') TO ('{next} 00:00:00+00')",
-        partition(day)
-    )
 }

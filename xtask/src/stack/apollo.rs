@@ -10,8 +10,9 @@ use std::{
 use anyhow::{Context, Result, ensure};
 
 use super::{
-    Garmin, Nginx, NginxOptions, Stack, StackFolder, ports,
+    Garmin, Nginx, NginxOptions, Stack, StackFolder, ports, postgres,
     process::{Process, Program},
+    rabbitmq,
 };
 
 /// The database of the stack's Apollo.
@@ -44,15 +45,17 @@ impl Apollo {
         let garmin = Garmin::start(&stack.folder, binaries, plan)?;
         let site = Site {
             stack: &stack.folder,
-            database: stack.postgres.url(DATABASE),
-            broker: stack.rabbitmq.url("/"),
+            owner_database: stack.postgres.address.url_of(postgres::OWNER, DATABASE),
+            worker_database: stack.postgres.address.url_of(postgres::WORKER, DATABASE),
+            receiver_broker: stack.rabbitmq.address.url_of(rabbitmq::RECEIVER, "/"),
+            worker_broker: stack.rabbitmq.address.url_of(rabbitmq::WORKER, "/"),
             keys: new_keys(&stack.folder, binaries)?,
             garmin: &garmin,
             binaries: binaries.to_owned(),
         };
         stack.postgres.create_database(DATABASE)?;
         site.migrate()?;
-        let (nginx, receiver, receiver_metrics) = ports::retry_with_new_ports(|| site.edge())?;
+        // First the workers, which declare the queues that a receiver waits for.
         let mut running = Vec::new();
         let mut worker_metrics = Vec::new();
         for number in 1..=workers {
@@ -60,6 +63,7 @@ impl Apollo {
             running.push(worker);
             worker_metrics.push(metrics);
         }
+        let (nginx, receiver, receiver_metrics) = ports::retry_with_new_ports(|| site.edge())?;
         Ok(Self { nginx, receiver, workers: running, receiver_metrics, worker_metrics, garmin })
     }
 }
@@ -67,8 +71,10 @@ impl Apollo {
 /// What the programs are told.
 struct Site<'a> {
     stack: &'a StackFolder,
-    database: String,
-    broker: String,
+    owner_database: String,
+    worker_database: String,
+    receiver_broker: String,
+    worker_broker: String,
     keys: String,
     garmin: &'a Garmin,
     binaries: PathBuf,
@@ -76,7 +82,8 @@ struct Site<'a> {
 
 impl Site<'_> {
     fn migrate(&self) -> Result<()> {
-        self.program("migrate", "apollo-worker").args(["migrate"]).run(self.stack, START_LIMIT)
+        let program = self.program("migrate", "apollo-worker").args(["migrate"]);
+        program.env("DATABASE__URL", &self.owner_database).run(self.stack, START_LIMIT)
     }
 
     /// nginx, the receiver behind it, and the URL of the receiver's metrics. nginx comes first, because the receiver is
@@ -87,6 +94,7 @@ impl Site<'_> {
         let nginx = Nginx::start(self.stack, &NginxOptions::for_receiver(&address))?;
         let program = self
             .program("receiver", "apollo-receiver")
+            .env("RABBITMQ__URL", &self.receiver_broker)
             .env("RECEIVER__LISTEN", &address)
             .env("RECEIVER__ADMIN_LISTEN", format!("127.0.0.1:{admin}"))
             .env("RECEIVER__PUBLIC_URL", nginx.address.url())
@@ -105,6 +113,8 @@ impl Site<'_> {
         let program = self
             .program(&name, "apollo-worker")
             .args(["serve"])
+            .env("DATABASE__URL", &self.worker_database)
+            .env("RABBITMQ__URL", &self.worker_broker)
             .env("WORKER__ADMIN_LISTEN", format!("127.0.0.1:{admin}"));
         self.start_ready(program, &name, admin)
     }
@@ -120,10 +130,7 @@ impl Site<'_> {
     }
 
     fn program(&self, name: &str, binary: &str) -> Program {
-        let program = Program::new(name, self.binaries.join(binary))
-            .env("DATABASE__URL", &self.database)
-            .env("RABBITMQ__URL", &self.broker)
-            .env("SECRETS__KEYS", &self.keys);
+        let program = Program::new(name, self.binaries.join(binary)).env("SECRETS__KEYS", &self.keys);
         self.garmin.environment.iter().fold(program, |program, (name, value)| program.env(name, value))
     }
 }

@@ -25,9 +25,9 @@ mod identity;
 mod nginx;
 mod packages;
 mod ports;
-mod postgres;
+pub mod postgres;
 pub mod process;
-mod rabbitmq;
+pub mod rabbitmq;
 mod state;
 mod sweep;
 mod test_stack;
@@ -38,6 +38,7 @@ use std::thread;
 use anyhow::{Context, Result};
 
 pub use apollo::Apollo;
+pub use certificate::{Authority, Certificate};
 pub use chromedriver::ChromeDriver;
 pub use folder::StackFolder;
 pub use garmin::Garmin;
@@ -81,9 +82,29 @@ impl Stack {
     /// # Errors
     /// As [`Stack::start`].
     pub fn start_in(folder: StackFolder) -> Result<Self> {
+        Self::start_by(folder, PostgreSql::start, RabbitMq::start)
+    }
+
+    /// Starts both in this folder with this certificate: PostgreSQL speaks TLS only then, RabbitMQ also.
+    ///
+    /// # Errors
+    /// As [`Stack::start`].
+    pub fn start_with_tls(folder: StackFolder, certificate: &Certificate) -> Result<Self> {
+        Self::start_by(
+            folder,
+            |folder| PostgreSql::start_with_tls(folder, certificate),
+            |folder| RabbitMq::start_with_tls(folder, certificate),
+        )
+    }
+
+    fn start_by(
+        folder: StackFolder,
+        postgres: impl FnOnce(&StackFolder) -> Result<PostgreSql> + Send,
+        rabbitmq: impl FnOnce(&StackFolder) -> Result<RabbitMq>,
+    ) -> Result<Self> {
         let (postgres, rabbitmq) = thread::scope(|scope| {
-            let postgres = scope.spawn(|| PostgreSql::start(&folder));
-            let rabbitmq = RabbitMq::start(&folder);
+            let postgres = scope.spawn(|| postgres(&folder));
+            let rabbitmq = rabbitmq(&folder);
             (postgres.join(), rabbitmq)
         });
         let postgres = postgres.map_err(|_| anyhow::anyhow!("starting PostgreSQL panicked"))?;

@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     StackFolder,
     account::Account,
+    certificate::Certificate,
     packages, ports,
     process::{Process, Program},
     state::StopSignal,
@@ -20,6 +21,11 @@ use super::{
 };
 
 const START_LIMIT: Duration = Duration::from_secs(60);
+
+/// The role that owns Apollo's databases, and migrates them.
+pub const OWNER: &str = "apollo";
+/// The role that workers connect as; `apollo-worker migrate` grants it what they need.
+pub const WORKER: &str = "apollo_worker";
 
 /// Where a private PostgreSQL listens. It trusts whoever reaches it, which is this machine only.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -29,18 +35,29 @@ pub struct PostgresAddress {
 }
 
 impl PostgresAddress {
-    /// The URL of a database.
+    /// The URL of a database for the superuser.
     #[must_use]
     pub fn url(&self, database: &str) -> String {
-        format!("postgres://postgres@127.0.0.1:{}/{database}", self.port)
+        self.url_of("postgres", database)
     }
 
-    /// Makes an empty database.
+    /// The URL of a database for a role, such as [`OWNER`].
+    #[must_use]
+    pub fn url_of(&self, role: &str, database: &str) -> String {
+        format!("postgres://{role}@127.0.0.1:{}/{database}", self.port)
+    }
+
+    /// Makes an empty database as `ops/postgres/init` does: [`OWNER`]'s, and [`WORKER`] may connect.
     ///
     /// # Errors
     /// PostgreSQL refuses, for example because it exists.
     pub fn create_database(&self, name: &str) -> Result<()> {
-        self.execute("postgres", &format!("CREATE DATABASE {}", quoted(name)))
+        let database = quoted(name);
+        self.execute("postgres", &format!("CREATE DATABASE {database} OWNER {OWNER}"))?;
+        self.execute(
+            "postgres",
+            &format!("REVOKE ALL ON DATABASE {database} FROM PUBLIC; GRANT CONNECT ON DATABASE {database} TO {WORKER}"),
+        )
     }
 
     /// Removes a database, even while somebody is connected to it.
@@ -99,6 +116,18 @@ impl PostgreSql {
     /// # Errors
     /// It cannot be made or does not start; the end of its log is in the error.
     pub fn start(stack: &StackFolder) -> Result<Self> {
+        Self::start_with(stack, None)
+    }
+
+    /// Makes a new cluster that takes TLS only, with this certificate, and starts it.
+    ///
+    /// # Errors
+    /// As [`PostgreSql::start`].
+    pub fn start_with_tls(stack: &StackFolder, certificate: &Certificate) -> Result<Self> {
+        Self::start_with(stack, Some(certificate))
+    }
+
+    fn start_with(stack: &StackFolder, certificate: Option<&Certificate>) -> Result<Self> {
         let account = Account::instead_of_root()?;
         let data = data_folder(stack, account)?;
         Program::new("initdb", packages::postgres_folder()?.join("initdb"))
@@ -107,12 +136,17 @@ impl PostgreSql {
             .folder(&data)
             .account(account)
             .run(stack, START_LIMIT)?;
+        if let Some(certificate) = certificate {
+            install(certificate, &data, account)?;
+            require_tls(&data)?;
+        }
         let (address, process) = ports::retry_with_new_ports(|| {
             let [port] = ports::free()?;
             let address = PostgresAddress { port };
             let process = launch(stack, &data, account, &address)?;
             Ok((address, process))
         })?;
+        address.execute("postgres", &format!("CREATE ROLE {OWNER} LOGIN; CREATE ROLE {WORKER} LOGIN"))?;
         stack.update(|state| {
             state.urls.insert("PostgreSQL".to_owned(), address.url("postgres"));
             state.postgres = Some(address.clone());
@@ -163,11 +197,41 @@ impl PostgreSql {
         Ok(())
     }
 
+    /// Presents another certificate from the next start on.
+    ///
+    /// # Errors
+    /// Its files cannot be written.
+    pub fn use_certificate(&self, certificate: &Certificate) -> Result<()> {
+        install(certificate, &self.data, self.account)
+    }
+
     /// The last lines of its log.
     #[must_use]
     pub fn log_tail(&self) -> String {
         self.process.log_tail()
     }
+}
+
+/// Copies the files of a certificate into the data folder, as the server's own.
+fn install(certificate: &Certificate, data: &Path, account: Option<Account>) -> Result<()> {
+    certificate.install(data)?;
+    for file in Certificate::files_in(data) {
+        account.map_or(Ok(true), |account| account.take_over(&file))?;
+    }
+    Ok(())
+}
+
+/// Switches TLS on, and leaves no other way in.
+fn require_tls(data: &Path) -> Result<()> {
+    let [_, certificate, key] = Certificate::files_in(data);
+    let settings = format!(
+        "ssl = on\nssl_cert_file = '{}'\nssl_key_file = '{}'\n",
+        certificate.display(),
+        key.display()
+    );
+    // What initdb has written belongs to the server's account, and keeps doing so.
+    fs::write(data.join("postgresql.auto.conf"), settings)?;
+    Ok(fs::write(data.join("pg_hba.conf"), "hostssl all all 127.0.0.1/32 trust\n")?)
 }
 
 /// A folder that the account can reach: the stack's own, or one in the folder for temporary files.

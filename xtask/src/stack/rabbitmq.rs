@@ -3,7 +3,10 @@
 //! The script below `/usr/lib/rabbitmq` is run directly, as the current user, with every name, port and folder given,
 //! and with an `epmd` (Erlang's name server) of its own. Nothing of `/etc/rabbitmq` is read.
 
+mod users;
+
 use std::{
+    fmt::Write as _,
     fs,
     net::TcpStream,
     path::{Path, PathBuf},
@@ -13,21 +16,28 @@ use std::{
 use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
 
+pub use users::{RECEIVER, WORKER};
+
 use super::{
-    StackFolder, packages, ports,
+    StackFolder,
+    certificate::Certificate,
+    packages, ports,
     process::{Process, Program, peak_memory},
 };
 use crate::http;
 
 const START_LIMIT: Duration = Duration::from_secs(120);
 
-/// Where a private RabbitMQ listens (all on 127.0.0.1). Its user is `guest`, password `guest`.
+/// Where a private RabbitMQ listens (all on 127.0.0.1). Its administrator is `guest`; [`RECEIVER`] and [`WORKER`] have the
+/// rights of Apollo's programs. Each user's password is its name.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct RabbitMqAddress {
     /// The Erlang node's name.
     pub node: String,
     /// AMQP 0-9-1.
     pub amqp_port: u16,
+    /// AMQP 0-9-1 over TLS, if it was started with a certificate.
+    pub amqps_port: Option<u16>,
     /// The management API and pages.
     pub management_port: u16,
     /// RabbitMQ's own metrics for Prometheus.
@@ -37,13 +47,13 @@ pub struct RabbitMqAddress {
 }
 
 impl RabbitMqAddress {
-    /// The URL of a virtual host; `/` is the default one.
+    /// The URL of a virtual host for the administrator; `/` is the default one.
     #[must_use]
     pub fn url(&self, vhost: &str) -> String {
-        format!("amqp://guest:guest@127.0.0.1:{}/{}", self.amqp_port, encoded(vhost))
+        self.url_of("guest", vhost)
     }
 
-    /// Makes a virtual host.
+    /// Makes a virtual host, in which Apollo's programs have their rights.
     ///
     /// # Errors
     /// RabbitMQ cannot be reached or refuses.
@@ -51,7 +61,8 @@ impl RabbitMqAddress {
         let url = self.management_url(&format!("api/vhosts/{}", encoded(name)));
         let response = http::agent().put(&url).header("authorization", http::GUEST).send_empty();
         let response = response.with_context(|| format!("PUT {url}"))?;
-        expect_success("PUT", &url, response.status().as_u16())
+        expect_success("PUT", &url, response.status().as_u16())?;
+        self.permit(name)
     }
 
     /// Removes a virtual host with all that is in it.
@@ -121,12 +132,27 @@ impl RabbitMq {
     /// # Errors
     /// It does not start; the end of its log is in the error.
     pub fn start(stack: &StackFolder) -> Result<Self> {
+        Self::start_with(stack, None)
+    }
+
+    /// Starts a new broker that also speaks TLS, with this certificate.
+    ///
+    /// # Errors
+    /// As [`RabbitMq::start`].
+    pub fn start_with_tls(stack: &StackFolder, certificate: &Certificate) -> Result<Self> {
+        Self::start_with(stack, Some(certificate))
+    }
+
+    fn start_with(stack: &StackFolder, certificate: Option<&Certificate>) -> Result<Self> {
         let home = stack.subfolder("rabbitmq")?;
+        certificate.map_or(Ok(()), |certificate| certificate.install(&home))?;
         let (address, epmd, broker) = ports::retry_with_new_ports(|| {
-            let [amqp_port, management_port, prometheus_port, distribution_port, epmd_port] = ports::free()?;
+            let [amqp_port, management_port, prometheus_port, distribution_port, epmd_port, tls] =
+                ports::free()?;
             let address = RabbitMqAddress {
                 node: format!("apollo-{:08x}@localhost", fastrand::u32(..)),
                 amqp_port,
+                amqps_port: certificate.map(|_| tls),
                 management_port,
                 prometheus_port,
                 distribution_port,
@@ -137,6 +163,8 @@ impl RabbitMq {
             let broker = launch(stack, &home, &address)?;
             Ok((address, epmd, broker))
         })?;
+        address.create_users()?;
+        address.permit("/")?;
         stack.update(|state| {
             state.urls.insert("RabbitMQ".to_owned(), address.url("/"));
             state.urls.insert("RabbitMQ management".to_owned(), address.management_url(""));
@@ -196,12 +224,24 @@ impl RabbitMq {
         Ok(())
     }
 
+    /// Presents another certificate from the next start on.
+    ///
+    /// # Errors
+    /// Its files cannot be written.
+    pub fn use_certificate(&self, certificate: &Certificate) -> Result<()> {
+        certificate.install(&self.home)
+    }
+
+    /// The process id of the Erlang machine. The process that we started is the script around it.
+    #[must_use]
+    pub fn pid(&self) -> Option<u32> {
+        fs::read_to_string(self.home.join("pid")).ok()?.trim().parse().ok()
+    }
+
     /// The most memory the Erlang machine has had resident so far, in bytes.
     #[must_use]
     pub fn peak_memory(&self) -> Option<u64> {
-        // The process that we started is the script around it.
-        let pid = fs::read_to_string(self.home.join("pid")).ok()?;
-        peak_memory(pid.trim().parse().ok()?)
+        peak_memory(self.pid()?)
     }
 
     /// The last lines of its log.
@@ -215,7 +255,7 @@ fn configure(home: &Path, address: &RabbitMqAddress) -> Result<()> {
     let RabbitMqAddress { amqp_port, management_port, prometheus_port, .. } = address;
     // The sizes are those of production (design.md section 4). Statistics come once a second instead of every five, so
     // that a queue's depth is of use to a progress bar; quorum queues have a clock of their own for that.
-    let configuration = format!(
+    let mut configuration = format!(
         "listeners.tcp.1 = 127.0.0.1:{amqp_port}\n\
          management.tcp.ip = 127.0.0.1\n\
          management.tcp.port = {management_port}\n\
@@ -226,6 +266,19 @@ fn configure(home: &Path, address: &RabbitMqAddress) -> Result<()> {
          disk_free_limit.absolute = 50MB\n\
          collect_statistics_interval = 1000\n"
     );
+    if let Some(amqps_port) = address.amqps_port {
+        let [authority, certificate, key] = Certificate::files_in(home);
+        write!(
+            configuration,
+            "listeners.ssl.1 = 127.0.0.1:{amqps_port}\n\
+             ssl_options.cacertfile = {}\n\
+             ssl_options.certfile = {}\n\
+             ssl_options.keyfile = {}\n",
+            authority.display(),
+            certificate.display(),
+            key.display()
+        )?;
+    }
     fs::write(home.join("rabbitmq.conf"), configuration)?;
     fs::write(home.join("advanced.config"), "[{rabbit, [{quorum_tick_interval, 1000}]}].\n")?;
     fs::write(home.join("enabled_plugins"), "[rabbitmq_management,rabbitmq_prometheus].\n")?;
@@ -297,6 +350,7 @@ mod tests {
         let address = RabbitMqAddress {
             node: "n@localhost".into(),
             amqp_port: 1,
+            amqps_port: None,
             management_port: 2,
             prometheus_port: 3,
             distribution_port: 4,
@@ -304,6 +358,6 @@ mod tests {
         };
         assert_eq!(address.url("/"), "amqp://guest:guest@127.0.0.1:1/%2f");
         assert_eq!(address.url("a_b-1"), "amqp://guest:guest@127.0.0.1:1/a_b-1");
-        assert_eq!(address.url("a/b c"), "amqp://guest:guest@127.0.0.1:1/a%2fb%20c");
+        assert_eq!(address.url_of("u", "a/b c"), "amqp://u:u@127.0.0.1:1/a%2fb%20c");
     }
 }
