@@ -2,6 +2,7 @@
 
 mod accounts;
 mod bad_input;
+mod chaos;
 mod commands;
 mod consent;
 mod consent_pages;
