@@ -6,10 +6,13 @@
 
 use crate::budget::{Budget, Full, Reservation};
 use crate::problem::Problem;
-use axum::body::{Body, Bytes};
-use axum::http::{HeaderMap, header};
-use futures_util::{Stream, StreamExt as _};
+use async_compression::tokio::bufread::GzipDecoder;
+use axum::body::{Body, BodyDataStream, Bytes};
+use axum::http::{HeaderMap, HeaderValue, header};
+use futures_util::{Stream, StreamExt as _, TryStreamExt as _};
+use std::io;
 use std::time::Duration;
+use tokio_util::io::{ReaderStream, StreamReader};
 
 /// Garmin waits 30 s for an answer, so a body that takes longer is of use to nobody. nginx, which collects bodies first,
 /// sends 100 MB in a second.
@@ -17,6 +20,28 @@ const READ_TIME: Duration = Duration::from_secs(30);
 
 /// Bytes of the first buffer of a body of undeclared length.
 const FIRST_CAPACITY: usize = 64 * 1024;
+
+/// Bytes that are inflated at once.
+const INFLATED_AT_ONCE: usize = 16 * 1024;
+
+/// How a body is sent.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Encoding {
+    Identity,
+    Gzip,
+}
+
+impl Encoding {
+    fn of(headers: &HeaderMap) -> Result<Self, Problem> {
+        let mut encodings = headers.get_all(header::CONTENT_ENCODING).iter().map(HeaderValue::as_bytes);
+        match (encodings.next(), encodings.next()) {
+            (None, _) => Ok(Self::Identity),
+            (Some(name), None) if name.eq_ignore_ascii_case(b"identity") => Ok(Self::Identity),
+            (Some(name), None) if name.eq_ignore_ascii_case(b"gzip") => Ok(Self::Gzip),
+            _ => Err(Problem::UnsupportedEncoding),
+        }
+    }
+}
 
 impl From<Full> for Problem {
     fn from(_: Full) -> Self {
@@ -31,15 +56,13 @@ pub(crate) async fn read(
     budget: &Budget,
     limit: usize,
 ) -> Result<(Vec<u8>, Reservation), Problem> {
-    if let Some(encoding) = headers.get(header::CONTENT_ENCODING)
-        && encoding != "identity"
-    {
-        return Err(Problem::UnsupportedEncoding);
-    }
-    let declared = declared_length(headers);
-    if declared.is_some_and(|length| length > limit) {
+    let encoding = Encoding::of(headers)?;
+    let sent = declared_length(headers);
+    if sent.is_some_and(|length| length > limit) {
         return Err(Problem::TooLarge { limit });
     }
+    // What a compressed body will become is not declared.
+    let declared = sent.filter(|_| encoding == Encoding::Identity);
     let capacity = declared.unwrap_or(FIRST_CAPACITY.min(limit));
     let mut buffer = Buffer {
         reservation: budget.reserve(capacity).await?,
@@ -47,7 +70,14 @@ pub(crate) async fn read(
         capacity,
         limit,
     };
-    match tokio::time::timeout(READ_TIME, buffer.fill(body.into_data_stream())).await {
+    let chunks = body.into_data_stream();
+    let reading = async {
+        match encoding {
+            Encoding::Identity => buffer.fill(chunks).await,
+            Encoding::Gzip => buffer.fill(inflated(chunks)).await,
+        }
+    };
+    match tokio::time::timeout(READ_TIME, reading).await {
         Ok(outcome) => outcome?,
         Err(_) => return Err(Problem::BodyTimedOut),
     }
@@ -55,6 +85,14 @@ pub(crate) async fn read(
         return Err(Problem::BodyIncomplete);
     }
     Ok(buffer.finish())
+}
+
+/// What all members of a gzip body hold, one after the other. Bytes behind them that are no member are an error: nothing
+/// that was sent is left out silently.
+fn inflated(chunks: BodyDataStream) -> impl Stream<Item = io::Result<Bytes>> + Unpin {
+    let mut members = GzipDecoder::new(StreamReader::new(chunks.map_err(io::Error::other)));
+    members.multiple_members(true);
+    ReaderStream::with_capacity(members, INFLATED_AT_ONCE)
 }
 
 /// A length beyond what fits the type is over any limit.
@@ -72,9 +110,9 @@ struct Buffer {
 }
 
 impl Buffer {
-    async fn fill(
+    async fn fill<E>(
         &mut self,
-        mut chunks: impl Stream<Item = Result<Bytes, axum::Error>> + Unpin,
+        mut chunks: impl Stream<Item = Result<Bytes, E>> + Unpin,
     ) -> Result<(), Problem> {
         while let Some(chunk) = chunks.next().await {
             // Whatever ends a body early (the peer, or gzip data that are cut or damaged) has one remedy.

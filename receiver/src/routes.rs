@@ -8,7 +8,6 @@ use axum::routing::{get, post};
 use axum::{Json, Router, middleware};
 use serde::Serialize;
 use std::sync::Arc;
-use tower_http::decompression::RequestDecompressionLayer;
 
 /// The public listener's paths (design.md section 3).
 pub(crate) fn router(edge: Arc<Edge>) -> Router {
@@ -29,8 +28,6 @@ pub(crate) fn router(edge: Arc<Edge>) -> Router {
         .method_not_allowed_fallback(|| async { Problem::MethodNotAllowed })
         // For the form; Garmin's bodies are read within limits of their own.
         .layer(DefaultBodyLimit::max(consent::LONGEST_FORM))
-        // Other encodings pass, to be refused with a problem document of ours.
-        .layer(RequestDecompressionLayer::new().pass_through_unaccepted(true))
         .with_state(edge)
 }
 

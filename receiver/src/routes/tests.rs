@@ -264,6 +264,10 @@ async fn gzip_is_inflated_within_the_limit() {
     let edge = edge(&["--receiver-max-body-bytes", "1000"]);
     assert_eq!(post_with(&edge, "content-encoding", "gzip", GZIPPED).await.problem(), "not-durable");
     assert_eq!(post_with(&edge, "content-encoding", "gzip", BOMB).await.problem(), "too-large");
+    let members = [GZIPPED, GZIPPED].concat();
+    assert_eq!(post_with(&edge, "content-encoding", "gzip", members).await.problem(), "not-json");
+    let followed = [GZIPPED, b"more"].concat();
+    assert_eq!(post_with(&edge, "content-encoding", "gzip", followed).await.problem(), "body-incomplete");
     let cut = post_with(&edge, "content-encoding", "gzip", &GZIPPED[..20]).await;
     assert_eq!(cut.problem(), "body-incomplete");
     let not_gzip = post_with(&edge, "content-encoding", "gzip", r#"{"dailies":[]}"#).await;

@@ -61,11 +61,7 @@ pub(crate) fn request(method: &str, path: &str, headers: &[&str], body: &str) ->
 
 /// Sends one request over plain HTTP.
 pub(crate) fn plain(address: &NginxAddress, method: &str, path: &str) -> Result<Answer> {
-    let mut stream = TcpStream::connect(("127.0.0.1", address.http_port))?;
-    stream.write_all(request(method, path, &["connection: close"], "").as_bytes())?;
-    let mut text = String::new();
-    stream.read_to_string(&mut text)?;
-    parse(&text)
+    plain_exchange(address.http_port, &request(method, path, &["connection: close"], ""))
 }
 
 /// Sends one request over TLS, the certificate checked.
@@ -103,20 +99,35 @@ pub(crate) fn parse(text: &str) -> Result<Answer> {
     Ok(Answer { status, head: head.replace("\r\n", "\n"), body: body.to_owned() })
 }
 
+/// Sends bytes over plain HTTP, to either port.
+pub(crate) fn plain_exchange(port: u16, bytes: &str) -> Result<Answer> {
+    let mut stream = TcpStream::connect(("127.0.0.1", port))?;
+    stream.write_all(bytes.as_bytes())?;
+    let mut text = String::new();
+    stream.read_to_string(&mut text)?;
+    parse(&text)
+}
+
 /// The lines of an access log.
 pub(crate) fn log_lines(file: &Path) -> Result<Vec<serde_json::Value>> {
     let text = std::fs::read_to_string(file)?;
     text.lines().map(|line| serde_json::from_str(line).with_context(|| line.to_owned())).collect()
 }
 
-/// A receiver that answers everything with 200 and remembers what it was asked.
+/// A receiver that answers everything alike and remembers what it was asked.
 pub(crate) struct Upstream {
     pub(crate) address: String,
     requests: Arc<Mutex<Vec<String>>>,
 }
 
 impl Upstream {
+    /// One that answers 200.
     pub(crate) fn start() -> Result<Self> {
+        Self::answering("200 OK")
+    }
+
+    /// One that answers so.
+    pub(crate) fn answering(status: &'static str) -> Result<Self> {
         let listener = TcpListener::bind("127.0.0.1:0")?;
         let address = listener.local_addr()?.to_string();
         let requests = Arc::default();
@@ -124,7 +135,7 @@ impl Upstream {
         thread::spawn(move || {
             for stream in listener.incoming().flatten() {
                 let seen = Arc::clone(&seen);
-                thread::spawn(move || serve(&stream, &seen));
+                thread::spawn(move || serve(&stream, status, &seen));
             }
         });
         Ok(Self { address, requests })
@@ -137,7 +148,7 @@ impl Upstream {
 }
 
 /// Answers the requests of one connection.
-fn serve(stream: &TcpStream, seen: &Mutex<Vec<String>>) -> Option<()> {
+fn serve(stream: &TcpStream, status: &str, seen: &Mutex<Vec<String>>) -> Option<()> {
     let mut reader = BufReader::new(stream);
     loop {
         let mut head = String::new();
@@ -151,6 +162,7 @@ fn serve(stream: &TcpStream, seen: &Mutex<Vec<String>>) -> Option<()> {
         });
         std::io::copy(&mut reader.by_ref().take(length), &mut std::io::sink()).ok()?;
         seen.lock().ok()?.push(head);
-        (&*stream).write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok").ok()?;
+        let answer = format!("HTTP/1.1 {status}\r\ncontent-length: 2\r\n\r\nok");
+        (&*stream).write_all(answer.as_bytes()).ok()?;
     }
 }

@@ -5,7 +5,7 @@ use std::fs;
 use anyhow::Result;
 use xtask::stack::{Nginx, NginxOptions, StackFolder};
 
-use crate::client::{Upstream, exchange, log_lines, plain, request, tls};
+use crate::client::{Upstream, exchange, log_lines, parse, plain, plain_exchange, request, tls};
 
 struct Edge {
     nginx: Nginx,
@@ -168,7 +168,7 @@ fn bodies_over_the_limit_are_refused_without_being_read() -> Result<()> {
     let announced = |path: &str, bytes: u64| -> Result<u16> {
         let length = format!("content-length: {bytes}");
         let text = request("POST", path, &["connection: close", &length], "");
-        let answer = crate::client::parse(&exchange(&edge.nginx.address, &text)?)?;
+        let answer = parse(&exchange(&edge.nginx.address, &text)?)?;
         answer.problem()?;
         Ok(answer.status)
     };
@@ -234,4 +234,74 @@ fn pages_have_a_rate_limit_and_garmin_s_posts_have_none() -> Result<()> {
         assert_eq!(answer.header("retry-after"), Some("5"));
     }
     Ok(())
+}
+
+#[test]
+fn what_is_no_request_gets_a_problem_document_too() -> Result<()> {
+    let edge = Edge::start()?;
+    let address = &edge.nginx.address;
+    for (bytes, status) in [
+        ("hello\r\n\r\n".to_owned(), 400),
+        (request("GET", "/", &["connection: close", "host: another"], ""), 400),
+        (request("TRACE", "/", &["connection: close"], ""), 405),
+        (request("GET", &format!("/{}", "a".repeat(9000)), &["connection: close"], ""), 414),
+        (request("GET", "/", &["connection: close", &format!("x-long: {}", "a".repeat(9000))], ""), 431),
+        (request("POST", "/", &["connection: close", "transfer-encoding: gzip"], ""), 501),
+        ("GET / HTTP/2.0\r\n\r\n".to_owned(), 505),
+    ] {
+        for answer in [parse(&exchange(address, &bytes)?)?, plain_exchange(address.http_port, &bytes)?] {
+            assert_eq!(answer.status, status, "{bytes:?}: {answer:?}");
+            answer.problem()?;
+        }
+    }
+    let without_tls =
+        plain_exchange(address.https_port, &request("POST", "/s3cret/api_client/garmin", &[], ""))?;
+    assert_eq!(without_tls.status, 400);
+    without_tls.problem()?;
+    assert!(edge.upstream.requests().is_empty());
+    Ok(())
+}
+
+/// Posts so often that each of two receivers has its turn.
+fn post_to_both(nginx: &Nginx) -> Result<()> {
+    for _ in 0..4 {
+        assert_eq!(post(nginx)?, 200);
+    }
+    Ok(())
+}
+
+#[test]
+fn what_one_receiver_does_not_take_goes_to_the_other() -> Result<()> {
+    let folder = StackFolder::create("edge")?;
+    let (full, good) = (Upstream::answering("503 Service Unavailable")?, Upstream::start()?);
+    // Port 9 (discard) is served by nobody.
+    for bad in [&full.address, "127.0.0.1:9"] {
+        let receivers = [bad.to_owned(), good.address.clone()];
+        post_to_both(&Nginx::start(&folder, &NginxOptions::for_receivers(receivers))?)?;
+    }
+    assert!(!full.requests().is_empty(), "only one was asked");
+    assert_eq!(good.requests().len(), 8);
+    Ok(())
+}
+
+#[test]
+fn a_receiver_that_is_frozen_is_given_up_for_the_other() -> Result<()> {
+    let folder = StackFolder::create("edge")?;
+    // Connections wait in its queue for ever, as with a process that is stopped.
+    let frozen = std::net::TcpListener::bind("127.0.0.1:0")?;
+    let good = Upstream::start()?;
+    let receivers = [frozen.local_addr()?.to_string(), good.address.clone()];
+    let nginx = Nginx::start(&folder, &NginxOptions::for_receivers(receivers))?;
+    std::thread::scope(|scope| {
+        let posts = [(); 2].map(|()| scope.spawn(|| post(&nginx)));
+        for post in posts {
+            assert_eq!(post.join().unwrap().unwrap(), 200);
+        }
+    });
+    assert_eq!(good.requests().len(), 2);
+    Ok(())
+}
+
+fn post(nginx: &Nginx) -> Result<u16> {
+    Ok(tls(&nginx.address, "POST", "/s3cret/api_client/garmin/dailies", "{}")?.status)
 }
