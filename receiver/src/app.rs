@@ -6,11 +6,13 @@ use crate::consent::{Consents, Outcomes, Subscription};
 use crate::metrics::Metrics;
 use crate::publish::{Publisher, Supervisor};
 use crate::routes::router;
+use crate::server;
+use crate::spool::{Drain, Spool, SpoolOpenError};
 use crate::token::PushTokens;
 use apollo_shared::admin::{self, Readiness};
 use apollo_shared::broker::{Broker, BrokerConfigError};
 use apollo_shared::garmin::GarminConfigError;
-use apollo_shared::secrets::KeyError;
+use apollo_shared::secrets::{KeyError, Keyring};
 use prometheus::Registry;
 use std::io;
 use std::net::SocketAddr;
@@ -44,6 +46,7 @@ pub(crate) struct Edge {
 pub(crate) struct Background {
     supervisor: Supervisor,
     subscription: Subscription,
+    spooling: Option<(Spool, Drain)>,
 }
 
 /// A receiver that is built and listens, but does not serve yet.
@@ -73,6 +76,9 @@ pub enum StartError {
     /// A wrong setting for the keys.
     #[error(transparent)]
     Keys(#[from] KeyError),
+    /// The spool cannot be used.
+    #[error(transparent)]
+    Spool(#[from] SpoolOpenError),
     /// It cannot listen.
     #[error("{variable}: cannot listen on {address}")]
     Listen {
@@ -94,6 +100,7 @@ impl StartError {
     pub fn is_usage(&self) -> bool {
         match self {
             Self::Config(_) | Self::Broker(_) | Self::Garmin(_) | Self::Keys(_) => true,
+            Self::Spool(error) => error.is_usage(),
             Self::Listen { .. } | Self::Metrics(_) => false,
         }
     }
@@ -102,9 +109,9 @@ impl StartError {
 /// Why it ended without having been told to.
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
-    /// A listener failed.
-    #[error("the {0} listener failed")]
-    Listener(&'static str, #[source] io::Error),
+    /// The admin listener failed.
+    #[error("the admin listener failed")]
+    Admin(#[source] io::Error),
     /// A task without which the receiver is of no use has ended.
     #[error("the {0} has ended unexpectedly")]
     Ended(&'static str),
@@ -148,36 +155,48 @@ impl Receiver {
         let end = CancellationToken::new();
         let mut supervisor = tokio::spawn(self.background.supervisor.run(end.clone()));
         let mut subscription = tokio::spawn(self.background.subscription.run(end.clone()));
+        let (spool, drain) = self.background.spooling.unzip();
+        let mut drain = tokio::spawn(drained(drain, end.clone()));
         let mut admin =
             tokio::spawn(admin::serve(self.admin, self.registry, self.readiness.clone(), end.clone()));
         let outcome = tokio::select! {
-            outcome = serve(self.public, self.edge, stop.clone()) => outcome,
+            () = serve(self.public, self.edge, stop.clone()) => Ok(()),
             () = overdue(&stop, &self.readiness) => Ok(()),
             _ = &mut supervisor => return Err(RunError::Ended("supervisor of the broker's connection")),
+            _ = &mut drain => return Err(RunError::Ended("emptying of the spool")),
             _ = &mut subscription => return Err(RunError::Ended("subscription to consents' outcomes")),
             ended = &mut admin => return Err(match ended {
-                Ok(Err(error)) => RunError::Listener("admin", error),
+                Ok(Err(error)) => RunError::Admin(error),
                 Ok(Ok(())) | Err(_) => RunError::Ended("admin listener"),
             }),
         };
         end.cancel();
         // Each has its own short limit; how they ended is of no interest any more.
-        let all = async { tokio::join!(supervisor, subscription, admin) };
+        let all = async {
+            let _ = tokio::join!(supervisor, subscription, drain, admin);
+            if let Some(spool) = spool {
+                spool.close().await;
+            }
+        };
         let _ = tokio::time::timeout(Duration::from_secs(2), all).await;
         tracing::info!("stopped");
         outcome
     }
 }
 
+/// Empties the spool, if there is one, until `end`.
+async fn drained(drain: Option<Drain>, end: CancellationToken) {
+    match drain {
+        Some(drain) => drain.run(end).await,
+        None => end.cancelled().await,
+    }
+}
+
 /// Serves until `stop`, and returns when every request is answered and every delivery is done.
-async fn serve(listener: TcpListener, edge: Arc<Edge>, stop: CancellationToken) -> Result<(), RunError> {
-    axum::serve(listener, router(edge.clone()))
-        .with_graceful_shutdown(stop.cancelled_owned())
-        .await
-        .map_err(|error| RunError::Listener("public", error))?;
+async fn serve(listener: TcpListener, edge: Arc<Edge>, stop: CancellationToken) {
+    server::serve(listener, router(edge.clone()), stop).await;
     edge.deliveries.close();
     edge.deliveries.wait().await;
-    Ok(())
 }
 
 /// Returns when the stop has taken too long.
@@ -195,7 +214,10 @@ pub(crate) fn edge(
 ) -> Result<(Edge, Background), StartError> {
     let metrics = Metrics::register(registry)?;
     let broker = Broker::new(&config.broker, "apollo-receiver")?.declaring_only_what_is_missing();
-    let (publisher, supervisor) = Publisher::new(broker, readiness, metrics.clone());
+    let budget = Budget::new(config.max_in_flight_bytes, metrics.in_flight.clone());
+    let spool = spool(config, &metrics)?;
+    let (publisher, supervisor) = Publisher::new(broker, spool.clone(), readiness, metrics.clone());
+    let spooling = spool.map(|spool| (spool.clone(), Drain::new(spool, publisher.clone(), budget.clone())));
     // A connection of its own: while the broker blocks one that publishes, nothing is written on it.
     let broker = Broker::new(&config.broker, "apollo-receiver outcomes")?.declaring_only_what_is_missing();
     let outcomes = Arc::new(Outcomes::default());
@@ -205,14 +227,22 @@ pub(crate) fn edge(
         required_client_id: config.required_client_id().map(str::to_owned),
         max_body_bytes: config.max_body_bytes,
         split_bytes: config.split_bytes,
-        budget: Budget::new(config.max_in_flight_bytes, metrics.in_flight.clone()),
+        budget,
         publisher,
         consents: Consents::new(config, outcomes)?,
         deliveries: TaskTracker::new(),
         metrics,
         host: host_name(),
     };
-    Ok((edge, Background { supervisor, subscription }))
+    Ok((edge, Background { supervisor, subscription, spooling }))
+}
+
+fn spool(config: &ReceiverConfig, metrics: &Metrics) -> Result<Option<Spool>, StartError> {
+    if config.spool_max_bytes == 0 {
+        return Ok(None);
+    }
+    let keyring = Arc::new(Keyring::new(&config.secrets)?);
+    Ok(Some(Spool::open(&config.spool_dir, config.spool_max_bytes, keyring, metrics)?))
 }
 
 async fn listen(

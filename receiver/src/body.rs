@@ -11,8 +11,9 @@ use axum::http::{HeaderMap, header};
 use futures_util::{Stream, StreamExt as _};
 use std::time::Duration;
 
-/// A body that takes longer has stalled; nginx, which collects bodies first, sends 100 MB in a second.
-const READ_TIME: Duration = Duration::from_secs(60);
+/// Garmin waits 30 s for an answer, so a body that takes longer is of use to nobody. nginx, which collects bodies first,
+/// sends 100 MB in a second.
+const READ_TIME: Duration = Duration::from_secs(30);
 
 /// Bytes of the first buffer of a body of undeclared length.
 const FIRST_CAPACITY: usize = 64 * 1024;

@@ -9,6 +9,7 @@ use apollo_shared::telemetry::LogConfig;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use secrecy::{ExposeSecret as _, SecretString};
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use url::Url;
 
 use crate::token::PushTokens;
@@ -125,6 +126,23 @@ pub struct ReceiverConfig {
         default_value_t = 1_048_576
     )]
     pub split_bytes: usize,
+    /// The folder in which notifications wait while RabbitMQ takes none: on a disk of this machine, and of this receiver
+    /// alone
+    #[arg(
+        long = "receiver-spool-dir",
+        env = "RECEIVER__SPOOL_DIR",
+        value_name = "RECEIVER__SPOOL_DIR",
+        default_value = "spool"
+    )]
+    pub spool_dir: PathBuf,
+    /// Bytes that the file in it may have; what finds no room there gets 503. 0 is for no spool
+    #[arg(
+        long = "receiver-spool-max-bytes",
+        env = "RECEIVER__SPOOL_MAX_BYTES",
+        value_name = "RECEIVER__SPOOL_MAX_BYTES",
+        default_value_t = 1_073_741_824
+    )]
+    pub spool_max_bytes: u64,
     /// If set, the header garmin-client-id has to equal it, else 404. It is not secret: a noise filter only
     #[arg(
         long = "receiver-require-client-id",
@@ -302,11 +320,11 @@ fn or_default<'a>(text: &'a str, default: &'static str) -> &'a str {
 #[cfg(test)]
 pub(crate) const TEST_KEYS: &str = "test:AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
 
-/// The configuration with these arguments, the last of which counts, and [`TEST_KEYS`].
+/// The configuration with these arguments, the last of which counts, and [`TEST_KEYS`]; without a spool.
 #[cfg(test)]
 pub(crate) fn test_config(arguments: &[&str]) -> ReceiverConfig {
     use clap::{CommandFactory as _, FromArgMatches as _};
-    let own = ["apollo-receiver", "--secrets-keys", TEST_KEYS];
+    let own = ["apollo-receiver", "--secrets-keys", TEST_KEYS, "--receiver-spool-max-bytes", "0"];
     let command = Cli::command().args_override_self(true);
     let matches = command.try_get_matches_from(own.iter().chain(arguments)).unwrap();
     Cli::from_arg_matches(&matches).unwrap().config

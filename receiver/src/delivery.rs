@@ -1,7 +1,7 @@
-//! From a notification to confirmed messages: one where it may stay whole, several where it is large or for
+//! From a notification to durable messages: one where it may stay whole, several where it is large or for
 //! several lanes.
 
-use crate::budget::COPIES;
+use crate::budget::{COPIES, Reservation};
 use crate::notification::{Notification, Route};
 use crate::publish::{Message, NotDurable, Publisher};
 use crate::split::Parts;
@@ -10,6 +10,7 @@ use apollo_shared::envelope::{Envelope, Microseconds};
 use apollo_shared::telemetry::with_causes;
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
+use std::sync::Arc;
 
 /// Parts of one body in flight at once. Less than the publisher's channels, so that small notifications pass
 /// by a large one.
@@ -24,16 +25,18 @@ pub(crate) struct Arrival {
     pub(crate) received_at: Microseconds,
     /// The request's trace context, if it had a valid one.
     pub(crate) traceparent: Option<String>,
+    /// What its body takes in memory.
+    pub(crate) room: Arc<Reservation>,
 }
 
 impl Arrival {
-    fn message(&self, route: Route, push_type: &str, body: String) -> Message {
+    fn message(&self, route: Route, push_type: &str, body: String) -> Arc<Message> {
         let (name, routing_key) = match route {
             Route::Push => (push_type, format!("push.{push_type}")),
             Route::Account(endpoint) => (endpoint.key, endpoint.routing_key()),
         };
         let envelope = Envelope::of_arrival(name, self.received_at, self.traceparent.as_deref());
-        Message { envelope, routing_key, body }
+        Arc::new(Message { envelope, routing_key, body, _room: Some(self.room.clone()) })
     }
 }
 
@@ -55,7 +58,7 @@ pub(crate) async fn deliver(
     }
 }
 
-/// Parts are made as the ones before them are confirmed: body and parts in flight, each with the copy that is
+/// Parts are made as the ones before them are durable: body and parts in flight, each with the copy that is
 /// sent, never need more than the [`COPIES`] of the body that are reserved.
 async fn deliver_parts(
     publisher: &Publisher,
@@ -90,7 +93,7 @@ async fn deliver_parts(
 }
 
 /// Returns when one message is durable, or is known not to be; either is logged.
-pub(crate) async fn deliver_message(publisher: &Publisher, message: &Message) -> Result<(), NotDurable> {
+pub(crate) async fn deliver_message(publisher: &Publisher, message: &Arc<Message>) -> Result<(), NotDurable> {
     let outcome = publisher.make_durable(message).await;
     let (endpoint, id) = (&message.envelope.endpoint, message.envelope.message_id);
     match &outcome {

@@ -1,5 +1,6 @@
 //! The receiver's metrics; the names are those of design.md section 7.
 
+use crate::spool::Contents;
 use prometheus::{Histogram, HistogramOpts, IntCounterVec, IntGauge, Opts, Registry};
 
 /// Seconds. From a confirm within the same rack to the 30 s after which Garmin gives up, with bounds at the
@@ -20,6 +21,11 @@ pub(crate) struct Metrics {
     pub(crate) in_flight: IntGauge,
     /// Steps of participants' consents.
     pub(crate) consents: IntCounterVec,
+    /// Whether the broker can be published to.
+    pub(crate) broker_connected: IntGauge,
+    spool_messages: IntGauge,
+    spool_bytes: IntGauge,
+    spool_damaged: IntGauge,
 }
 
 /// How far a participant's consent has come here; what came of it is the worker's to count.
@@ -83,13 +89,42 @@ impl Metrics {
                 ),
                 &["step"],
             )?,
+            broker_connected: IntGauge::new(
+                "apollo_receiver_broker_connected",
+                "1 while messages can be published, 0 while the broker is away, blocks or is slow.",
+            )?,
+            spool_messages: IntGauge::new(
+                "apollo_receiver_spool_messages",
+                "Messages on the receiver's own disk that the broker does not have yet.",
+            )?,
+            spool_bytes: IntGauge::new(
+                "apollo_receiver_spool_bytes",
+                "Bytes of their bodies, as they came; on disk they are compressed.",
+            )?,
+            spool_damaged: IntGauge::new(
+                "apollo_receiver_spool_damaged_messages",
+                "Messages among them that cannot be read.",
+            )?,
         };
         registry.register(Box::new(metrics.notifications.clone()))?;
         registry.register(Box::new(metrics.request_duration.clone()))?;
         registry.register(Box::new(metrics.publish_confirm.clone()))?;
         registry.register(Box::new(metrics.in_flight.clone()))?;
         registry.register(Box::new(metrics.consents.clone()))?;
+        for gauge in
+            [&metrics.broker_connected, &metrics.spool_messages, &metrics.spool_bytes, &metrics.spool_damaged]
+        {
+            registry.register(Box::new(gauge.clone()))?;
+        }
         Ok(metrics)
+    }
+
+    /// Shows what is in the spool.
+    pub(crate) fn spooled(&self, contents: Contents) {
+        let gauges = [&self.spool_messages, &self.spool_bytes, &self.spool_damaged];
+        for (gauge, count) in gauges.into_iter().zip([contents.messages, contents.bytes, contents.damaged]) {
+            gauge.set(i64::try_from(count).unwrap_or(i64::MAX));
+        }
     }
 
     /// Counts a step of a consent.

@@ -30,9 +30,9 @@ pub(crate) enum Problem {
     UnsupportedEncoding,
     /// No room among the bytes in flight became free in time.
     Busy,
-    /// The broker cannot be reached, or did not take the message.
-    BrokerAway,
-    /// The broker took too long to confirm the message. It may be stored or not.
+    /// Neither the broker nor the spool took the message.
+    NotDurable,
+    /// Neither did in time. It may be stored or not.
     Unconfirmed,
 }
 
@@ -54,7 +54,7 @@ impl Problem {
             Self::BodyIncomplete | Self::Malformed(_) => StatusCode::BAD_REQUEST,
             Self::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
             Self::UnsupportedEncoding => StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            Self::Busy | Self::BrokerAway | Self::Unconfirmed => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Busy | Self::NotDurable | Self::Unconfirmed => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
 
@@ -72,7 +72,7 @@ impl Problem {
             Self::TooLarge { .. } => "too-large",
             Self::UnsupportedEncoding => "unsupported-encoding",
             Self::Busy => "busy",
-            Self::BrokerAway => "broker-away",
+            Self::NotDurable => "not-durable",
             Self::Unconfirmed => "unconfirmed",
         }
     }
@@ -87,8 +87,8 @@ impl Problem {
             Self::TooLarge { .. } => "The body is too large",
             Self::UnsupportedEncoding => "Unsupported content encoding",
             Self::Busy => "Too much is in flight",
-            Self::BrokerAway => "The message broker is not available",
-            Self::Unconfirmed => "The message broker did not confirm in time",
+            Self::NotDurable => "The message broker is not available, and the spool takes nothing",
+            Self::Unconfirmed => "The message was not durable in time",
         }
     }
 
@@ -96,7 +96,7 @@ impl Problem {
         match self {
             Self::NotFound => "Nothing is served under this path: check the URL that was registered.".into(),
             Self::MethodNotAllowed => "Use a method that the header Allow names.".into(),
-            Self::BodyTimedOut => "Send the request again, the whole body within a minute.".into(),
+            Self::BodyTimedOut => "Send the request again, the whole body within 30 seconds.".into(),
             Self::BodyIncomplete => {
                 "The body ended before its length, or its gzip data is damaged: send the request again."
                     .into()
@@ -111,7 +111,7 @@ impl Problem {
             ),
             Self::UnsupportedEncoding => "Send the body as it is, or with Content-Encoding: gzip.".into(),
             Self::Busy => "Nothing was stored: send the request again after the time in Retry-After.".into(),
-            Self::BrokerAway | Self::Unconfirmed => {
+            Self::NotDurable | Self::Unconfirmed => {
                 "It is not sure to be stored: send the request again after \
                                                      the time in Retry-After; repetition does no harm."
                     .into()
@@ -169,7 +169,7 @@ mod tests {
         Problem::TooLarge { limit: 100 },
         Problem::UnsupportedEncoding,
         Problem::Busy,
-        Problem::BrokerAway,
+        Problem::NotDurable,
         Problem::Unconfirmed,
     ];
 

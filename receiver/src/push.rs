@@ -96,8 +96,8 @@ async fn answer(edge: Arc<Edge>, of_path: Option<&'static Endpoint>, request: Re
 
 fn log_refusal(endpoint: &str, problem: &Problem) {
     let (status, id) = (problem.status().as_u16(), problem.id());
-    // The delivery has logged why the broker did not take it.
-    if *problem != Problem::BrokerAway {
+    // The delivery has logged why it is not durable.
+    if *problem != Problem::NotDurable {
         tracing::warn!(endpoint, status, "notification to {endpoint} refused: {status} {id}");
     }
 }
@@ -113,18 +113,19 @@ async fn receive(
     let (bytes, reservation) = body::read(&head.headers, body, &edge.budget, edge.max_body_bytes).await?;
     let received_at = Microseconds::now();
     let notification = Notification::read(bytes)?;
-    let arrival = Arrival { of_path, received_at, traceparent: traceparent(&head.headers) };
+    let arrival = Arrival {
+        of_path,
+        received_at,
+        traceparent: traceparent(&head.headers),
+        room: Arc::new(reservation),
+    };
     let delivery = edge.deliveries.spawn({
         let edge = edge.clone();
-        async move {
-            let outcome = deliver(&edge.publisher, notification, &arrival, edge.split_bytes).await;
-            drop(reservation);
-            outcome
-        }
+        async move { deliver(&edge.publisher, notification, &arrival, edge.split_bytes).await }
     });
     match tokio::time::timeout(CONFIRM_TIME, delivery).await {
         Ok(Ok(Ok(()))) => Ok(()),
-        Ok(Ok(Err(_))) => Err(Problem::BrokerAway),
+        Ok(Ok(Err(_))) => Err(Problem::NotDurable),
         Ok(Err(_)) | Err(_) => Err(Problem::Unconfirmed),
     }
 }

@@ -39,7 +39,7 @@ pub struct Envelope {
 }
 
 /// A message without the properties that Apollo's receiver sets.
-#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, thiserror::Error, PartialEq, Eq)]
 pub enum EnvelopeError {
     /// `message_id` is missing or no UUID.
     #[error("the property message_id is missing or is not a UUID")]
@@ -126,7 +126,8 @@ fn count_header(properties: &BasicProperties, name: &str) -> u32 {
 }
 
 /// An integer header, whatever width it was encoded in.
-fn integer_header(properties: &BasicProperties, name: &str) -> Option<i64> {
+#[must_use]
+pub fn integer_header(properties: &BasicProperties, name: &str) -> Option<i64> {
     match properties.headers().as_ref()?.inner().get(name)? {
         AMQPValue::ShortShortInt(value) => Some((*value).into()),
         AMQPValue::ShortInt(value) => Some((*value).into()),

@@ -129,13 +129,8 @@ impl Keyring {
     /// # Errors
     /// See [`OpenError`].
     pub fn open(&self, value: &[u8], context: &[u8]) -> Result<Vec<u8>, OpenError> {
-        let (&format, rest) = value.split_first().ok_or(OpenError::Format)?;
-        let (&id_length, rest) = rest.split_first().ok_or(OpenError::Format)?;
-        let (id, rest) = rest.split_at_checked(id_length.into()).ok_or(OpenError::Format)?;
+        let (id, rest) = split_id(value).ok_or(OpenError::Format)?;
         let (nonce, sealed) = rest.split_first_chunk::<NONCE_BYTES>().ok_or(OpenError::Format)?;
-        if format != FORMAT {
-            return Err(OpenError::Format);
-        }
         let key = self
             .keys
             .iter()
@@ -153,6 +148,18 @@ pub fn sealed_prefix(id: &str) -> Vec<u8> {
     let mut prefix = vec![FORMAT, id.len() as u8];
     prefix.extend_from_slice(id.as_bytes());
     prefix
+}
+
+/// The id of the key that has sealed what begins with these bytes; nothing if no key of Apollo's has.
+#[must_use]
+pub fn key_id(beginning: &[u8]) -> Option<&str> {
+    split_id(beginning).and_then(|(id, _)| std::str::from_utf8(id).ok())
+}
+
+fn split_id(value: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (_, rest) = value.split_first().filter(|(format, _)| **format == FORMAT)?;
+    let (id_length, rest) = rest.split_first()?;
+    rest.split_at_checked((*id_length).into())
 }
 
 impl std::fmt::Debug for Keyring {
@@ -194,6 +201,7 @@ mod tests {
         assert_eq!((both.first_id(), both.ids().collect::<Vec<_>>()), ("a", vec!["a", "ab"]));
         let sealed = both.seal(b"token", b"user 1");
         assert!(sealed.starts_with(&sealed_prefix("a")) && !sealed.starts_with(&sealed_prefix("ab")));
+        assert_eq!((key_id(&sealed), key_id(&sealed[..2]), key_id(b"token")), (Some("a"), None, None));
     }
 
     #[test]

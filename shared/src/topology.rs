@@ -24,6 +24,10 @@ pub const RETRY_SECONDS: [u32; 6] = [1, 5, 15, 60, 300, 1800];
 /// with it each time. RabbitMQ counts the redeliveries, so a message is handed out once more than this.
 const DELIVERY_LIMIT: i32 = 20;
 
+/// What no reader of [`DEAD`] reaches: an operator who only looks makes a delivery of every letter, and RabbitMQ 4
+/// would drop a letter at its 21st. (A limit of -1 means none there, but 0 to RabbitMQ 3.)
+const NO_DELIVERY_LIMIT: i32 = i32::MAX;
+
 /// A queue and the work that its messages ask for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Lane {
@@ -154,7 +158,7 @@ pub async fn declare(connection: &Connection) -> Result<(), TopologyError> {
             .exchange_declare(exchange.into(), ExchangeKind::Topic, durable, FieldTable::default())
             .await?;
     }
-    declare_queue(channel, DEAD, quorum_arguments()).await?;
+    declare_queue(channel, DEAD, dead_arguments()).await?;
     bind(channel, DEAD, DEAD, "#").await?;
     let durable = ExchangeDeclareOptions { durable: true, ..Default::default() };
     channel.exchange_declare(OUTCOMES.into(), ExchangeKind::Fanout, durable, FieldTable::default()).await?;
@@ -206,6 +210,12 @@ async fn bind(channel: &Channel, queue: &str, exchange: &str, routing_key: &str)
 fn quorum_arguments() -> FieldTable {
     let mut arguments = FieldTable::default();
     arguments.insert("x-queue-type".into(), text("quorum"));
+    arguments
+}
+
+fn dead_arguments() -> FieldTable {
+    let mut arguments = quorum_arguments();
+    arguments.insert("x-delivery-limit".into(), AMQPValue::LongInt(NO_DELIVERY_LIMIT));
     arguments
 }
 

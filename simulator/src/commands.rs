@@ -11,15 +11,17 @@ use apollo_simulator::garmin::{Garmin, GarminOptions};
 use apollo_simulator::participant::ParticipantOptions;
 use apollo_simulator::participant::crowd::{consent_all, participants};
 use apollo_simulator::plan::{Notification, Plan};
+use apollo_simulator::probe::{self, ProbeOptions};
+use apollo_simulator::record::Record;
 use apollo_simulator::sender::{self, SendOptions, SendReport};
-use apollo_simulator::verify;
+use apollo_simulator::verify::{self, Scope};
 use serde::Serialize;
 use serde_json::value::RawValue;
 use sqlx::postgres::PgPoolOptions;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-use crate::{ConsentArguments, GarminArguments, PushArguments, VerifyArguments, output};
+use crate::{ConsentArguments, GarminArguments, ProbeArguments, PushArguments, VerifyArguments, output};
 
 /// How long an unreachable database is tried.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -54,6 +56,25 @@ pub(crate) async fn push(arguments: PushArguments) -> Result<ExitCode> {
     })
 }
 
+/// Runs until it is asked to stop, which is how a probe ends well.
+pub(crate) async fn probe(arguments: ProbeArguments) -> Result<ExitCode> {
+    let options = ProbeOptions {
+        send: SendOptions {
+            ca_certificates: read_ca_file(arguments.ca_file.as_deref())?,
+            ..SendOptions::new(arguments.url)
+        },
+        pause: Duration::from_millis(arguments.every),
+        record: arguments.record,
+    };
+    let answers = probe::probe(&options, cancelled_by_ctrl_c(FINISHING_POSTS)).await?;
+    if arguments.json {
+        println!("{}", serde_json::to_string(&answers)?);
+    } else {
+        output::print_answers(&answers);
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
 pub(crate) async fn verify(arguments: VerifyArguments) -> Result<ExitCode> {
     let plan = arguments.plan.plan();
     let pool = PgPoolOptions::new()
@@ -63,7 +84,9 @@ pub(crate) async fn verify(arguments: VerifyArguments) -> Result<ExitCode> {
         .await
         .context("the database cannot be reached: is --database-url right, and PostgreSQL running?")?;
     let bar = output::bar(plan.users.into(), "users");
-    let report = verify::verify_with_progress(&pool, &plan, |users| bar.set_position(users)).await?;
+    let record = arguments.record.as_deref().map(Record::read).transpose()?;
+    let scope = Scope { record, left_out: arguments.leave_out };
+    let report = verify::verify_scope(&pool, &plan, &scope, |users| bar.set_position(users)).await?;
     bar.finish_and_clear();
     if arguments.json {
         println!("{}", serde_json::to_string(&report)?);
@@ -180,20 +203,21 @@ fn options(arguments: PushArguments) -> Result<SendOptions> {
         rate: arguments.rate,
         concurrency: arguments.concurrency.into(),
         max_attempts: Some(arguments.max_attempts),
+        record: arguments.record,
         ..SendOptions::new(arguments.url)
     })
 }
 
-/// The first Ctrl-C ends the work, which may have to wait for something; a second one does not let it.
+/// The first Ctrl-C (or SIGTERM) ends the work, which may have to wait for something; a second one does not let it.
 fn cancelled_by_ctrl_c(notice: &'static str) -> CancellationToken {
     let cancellation = CancellationToken::new();
     let cancelled = cancellation.clone();
     tokio::spawn(async move {
-        if tokio::signal::ctrl_c().await.is_ok() {
+        if asked_to_stop().await.is_ok() {
             eprintln!("{notice}");
             cancelled.cancel();
         }
-        if tokio::signal::ctrl_c().await.is_ok() {
+        if asked_to_stop().await.is_ok() {
             std::process::exit(INTERRUPTED.into());
         }
     });

@@ -10,6 +10,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use crate::plan::{Group, SummaryCounts};
+use crate::record::{Recorder, digest};
 use crate::sender::{SendError, SendOptions};
 
 /// Something that happened to a POST or a household.
@@ -51,6 +52,7 @@ pub(crate) struct Courier {
     stopping: CancellationToken,
     /// When the next POST may be made, with a rate.
     next_turn: Mutex<Instant>,
+    recorder: Option<Recorder>,
 }
 
 /// How the attempts at one notification ended.
@@ -63,7 +65,10 @@ enum Delivery {
 impl Courier {
     pub(crate) fn new(options: SendOptions, cancellation: CancellationToken) -> Result<Self, SendError> {
         let stopping = cancellation.child_token();
-        Ok(Self { client: options.client()?, options, stopping, next_turn: Mutex::new(Instant::now()) })
+        let client = options.client()?;
+        let recorder =
+            options.record.as_deref().map(Recorder::create).transpose().map_err(SendError::Record)?;
+        Ok(Self { client, options, stopping, next_turn: Mutex::new(Instant::now()), recorder })
     }
 
     pub(crate) fn is_stopping(&self) -> bool {
@@ -76,12 +81,17 @@ impl Courier {
         group: &Group,
         events: &mpsc::Sender<Event>,
     ) -> Result<(), SendError> {
-        for mut notification in group.notifications() {
+        for (mut notification, place) in group.notifications().zip(0..) {
             let (days_over, bytes) = (notification.days_over, notification.body.len() as u64);
             let summaries = std::mem::take(&mut notification.summaries);
+            let digest = self.recorder.as_ref().map(|_| digest(&notification.body));
             let request = self.options.request(&self.client, notification)?;
             match self.deliver(&request, events).await {
                 Delivery::Acknowledged(latency) => {
+                    if let (Some(recorder), Some(digest)) = (&self.recorder, digest) {
+                        let recorded = recorder.acknowledged(group.index(), place, &digest);
+                        recorded.inspect_err(|_| self.stopping.cancel()).map_err(SendError::Record)?;
+                    }
                     let (group, size) = (group.index(), group.size());
                     report(events, Event::Acknowledged { group, size, days_over, summaries, bytes, latency })
                         .await;
@@ -102,7 +112,7 @@ impl Courier {
         let mut pause = self.options.first_pause;
         let mut attempts = 0;
         loop {
-            if self.unless_stopping(self.turn()).await.is_none() {
+            if !self.waits(self.turn(), attempts).await {
                 return Delivery::Stopped;
             }
             let refusal = match self.attempt(request).await {
@@ -116,7 +126,7 @@ impl Courier {
                 return Delivery::GivenUp;
             }
             let wanted = retry_after.unwrap_or_else(|| pause.mul_f64(0.5 + fastrand::f64() / 2.0));
-            if self.unless_stopping(sleep(wanted.min(self.options.longest_pause))).await.is_none() {
+            if !self.waits(sleep(wanted.min(self.options.longest_pause)), attempts).await {
                 return Delivery::Stopped;
             }
             pause = (pause * 2).min(self.options.longest_pause);
@@ -149,8 +159,14 @@ impl Courier {
         sleep_until(turn).await;
     }
 
-    async fn unless_stopping<T>(&self, waiting: impl Future<Output = T>) -> Option<T> {
-        self.stopping.run_until_cancelled(waiting).await
+    /// Waits before another attempt, and says whether it is to be made: not once the sending is stopping, unless a record
+    /// is kept and an earlier attempt may have arrived without its answer coming back.
+    async fn waits(&self, waiting: impl Future<Output = ()>, attempts: u32) -> bool {
+        if attempts > 0 && self.recorder.is_some() {
+            waiting.await;
+            return true;
+        }
+        self.stopping.run_until_cancelled(waiting).await.is_some()
     }
 }
 
@@ -171,7 +187,7 @@ impl Refusal {
     }
 
     /// Without the URL, which may hold a secret: only the innermost cause is told.
-    fn by_connection(error: &reqwest::Error) -> Self {
+    pub(crate) fn by_connection(error: &reqwest::Error) -> Self {
         let word = if error.is_timeout() {
             "timeout"
         } else if error.is_connect() {

@@ -9,7 +9,9 @@
 //! | [`plan`] | what to send: users, days, seed, and the notifications that follow from them |
 //! | [`sender`] | pushes a plan to a receiver, repeating what is refused, as Garmin does |
 //! | [`expectation`] | works out the rows that a sequence of notifications must leave behind |
+//! | [`record`] | keeps what was acknowledged in a file |
 //! | [`verify`] | compares PostgreSQL with that expectation, row for row |
+//! | [`probe`] | asks several times a second whether a receiver still acknowledges |
 //! | [`garmin`] | is Garmin's OAuth provider, consent page and user API, with failures on demand |
 //! | [`participant`] | plays the browser of a participant who consents |
 //!
@@ -33,6 +35,8 @@ mod open_day;
 mod outbox;
 pub mod participant;
 pub mod plan;
+pub mod probe;
+pub mod record;
 mod rounding;
 pub mod sender;
 mod summaries;

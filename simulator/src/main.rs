@@ -35,7 +35,12 @@ enum Command {
     /// Users of one household are pushed one notification after the other, households at the same time. Ends with exit
     /// code 0 if all of it was acknowledged, 1 if that was given up, 2 if nothing could be sent, 130 after Ctrl-C.
     Push(PushArguments),
-    /// Compare a database with a plan that was pushed completely.
+    /// Ask a receiver several times a second whether it still acknowledges, until Ctrl-C.
+    ///
+    /// Each question is a small notification of a user of its own, apollo-probe, whom no plan has, and none waits for the
+    /// answer to another. The record tells when each 200 came, and so how long there was none.
+    Probe(ProbeArguments),
+    /// Compare a database with a plan that was pushed completely, or with the record of what was acknowledged of it.
     ///
     /// Every row and column of the plan's users is compared; rows of other users count as differences. Ends with exit
     /// code 0 if there is no difference, 1 if there is, 2 if the database could not be asked.
@@ -93,7 +98,30 @@ struct PushArguments {
     /// Send this in the header garmin-client-id.
     #[arg(long, value_name = "ID")]
     client_id: Option<String>,
+    /// Write a line to this new file for each notification as it is acknowledged, for `verify`. After Ctrl-C what was refused
+    /// is then repeated until it is acknowledged, so that nothing is in doubt.
+    #[arg(long, value_name = "FILE")]
+    record: Option<PathBuf>,
     /// Print the result as one JSON object.
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, Args)]
+struct ProbeArguments {
+    /// The receiver as Garmin would call it, with the secret part of its path if it has one: https://host/SECRET
+    #[arg(long)]
+    url: Url,
+    /// The pause between two of them.
+    #[arg(long, value_name = "MILLISECONDS", default_value_t = 250, value_parser = clap::value_parser!(u64).range(1..))]
+    every: u64,
+    /// Write a line to this new file for each 200: its number, and when it came in milliseconds since 1970.
+    #[arg(long, value_name = "FILE")]
+    record: PathBuf,
+    /// One more certificate authority to trust, or several, in a PEM file.
+    #[arg(long, value_name = "FILE")]
+    ca_file: Option<PathBuf>,
+    /// Print how many got which answer as one JSON object.
     #[arg(long)]
     json: bool,
 }
@@ -105,6 +133,12 @@ struct VerifyArguments {
     database_url: String,
     #[command(flatten)]
     plan: PlanArguments,
+    /// The record of the push, which need not have come to the plan's end.
+    #[arg(long, value_name = "FILE")]
+    record: Option<PathBuf>,
+    /// Rows of this user do not count as differences; may be given several times.
+    #[arg(long, value_name = "USER_ID")]
+    leave_out: Vec<String>,
     /// Print the result as one JSON object.
     #[arg(long)]
     json: bool,
@@ -214,6 +248,7 @@ async fn main() -> ExitCode {
 async fn run(command: Command) -> Result<ExitCode> {
     match command {
         Command::Push(arguments) => commands::push(arguments).await,
+        Command::Probe(arguments) => commands::probe(arguments).await,
         Command::Verify(arguments) => commands::verify(arguments).await,
         Command::Generate(arguments) => commands::generate(&arguments.plan.plan(), arguments.key.as_deref()),
         Command::Garmin(arguments) => commands::garmin(arguments).await,

@@ -1,5 +1,6 @@
 //! What the program shows: a progress bar on a terminal, a short table at the end.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use apollo_simulator::participant::crowd::CrowdReport;
@@ -70,6 +71,12 @@ pub(crate) fn explain_incomplete(report: &SendReport) {
         eprintln!(
             "given up as the receiver kept refusing one: {refusal}. Is --url right, and the receiver running?"
         );
+    }
+}
+
+pub(crate) fn print_answers(answers: &BTreeMap<String, u64>) {
+    for (answer, count) in answers {
+        print_line(&format!("answered {answer}"), HumanCount(*count));
     }
 }
 

@@ -6,6 +6,8 @@
 //! next ones would arrive out of order, and the database could not become what the plan says any more.
 
 use std::collections::BTreeMap;
+use std::io;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -45,6 +47,9 @@ pub struct SendOptions {
     pub longest_pause: Duration,
     /// How often one notification is tried before everything is given up; `None` is without end.
     pub max_attempts: Option<u32>,
+    /// A new file for the record of what is acknowledged ([`crate::record`]). A sending that keeps one leaves nothing in
+    /// doubt: when it is cancelled, what has been refused already is first repeated until it is acknowledged.
+    pub record: Option<PathBuf>,
 }
 
 impl SendOptions {
@@ -60,6 +65,7 @@ impl SendOptions {
             first_pause: Duration::from_millis(100),
             longest_pause: Duration::from_secs(5),
             max_attempts: None,
+            record: None,
         }
     }
 
@@ -131,6 +137,9 @@ pub enum SendError {
     /// A request.
     #[error("the request cannot be formed")]
     Request(#[source] reqwest::Error),
+    /// The record of what is acknowledged.
+    #[error("the record cannot be written")]
+    Record(#[source] io::Error),
 }
 
 /// How far the sending has come.
@@ -289,4 +298,4 @@ impl Tally {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -10,7 +10,8 @@ use sqlx::{AssertSqlSafe, PgConnection, PgPool};
 
 use crate::difference::{Difference, equal, first_difference};
 use crate::expectation::{Expectation, ExpectationError, Row, RowKey, SCHEMA, SUMMARY_TYPES, SummaryType};
-use crate::plan::Plan;
+use crate::plan::{Group, Plan};
+use crate::record::{Record, RecordError};
 
 /// How many differences are described; all are counted.
 const DESCRIBED: usize = 20;
@@ -62,6 +63,29 @@ pub enum VerifyError {
     /// The simulator's own notifications are wrong.
     #[error(transparent)]
     Expectation(#[from] ExpectationError),
+    /// The record of what was acknowledged is wrong.
+    #[error(transparent)]
+    Record(#[from] RecordError),
+}
+
+/// What was sent, where it was not the whole plan and nothing else.
+#[derive(Debug, Clone, Default)]
+pub struct Scope {
+    /// What was acknowledged of the plan; `None` is all of it.
+    pub record: Option<Record>,
+    /// Users whose rows are somebody else's business.
+    pub left_out: Vec<String>,
+}
+
+impl Scope {
+    /// What the household must have left in the database; `None` if nothing of it was sent.
+    fn expectation(&self, group: &Group) -> Result<Option<Expectation>, VerifyError> {
+        match &self.record {
+            None => Ok(Some(Expectation::of_group(group)?)),
+            Some(record) if record.knows(group) => Ok(Some(record.expectation(group)?)),
+            Some(_) => Ok(None),
+        }
+    }
 }
 
 /// What a comparison found.
@@ -116,24 +140,27 @@ impl VerifyReport {
 
 /// Compares the database with the plan, every notification of which was acknowledged, and nothing else ever sent.
 pub async fn verify(pool: &PgPool, plan: &Plan) -> Result<VerifyReport, VerifyError> {
-    verify_with_progress(pool, plan, |_| ()).await
+    verify_scope(pool, plan, &Scope::default(), |_| ()).await
 }
 
-/// As [`verify`]; `on_progress` learns how many users have been compared.
-pub async fn verify_with_progress(
+/// As [`verify`], for what was really sent; `on_progress` learns how many users have been compared.
+pub async fn verify_scope(
     pool: &PgPool,
     plan: &Plan,
+    scope: &Scope,
     on_progress: impl Fn(u64),
 ) -> Result<VerifyReport, VerifyError> {
     let mut report = VerifyReport::default();
     let mut users = 0;
     for group in plan.groups() {
-        let expectation = Expectation::of_group(&group)?;
-        report.add(compare(pool, &expectation, &group.user_ids()).await?);
+        // Rows of a household that was not sent would be counted as those of others.
+        if let Some(expectation) = scope.expectation(&group)? {
+            report.add(compare(pool, &expectation, &group.user_ids()).await?);
+        }
         users += u64::from(group.size());
         on_progress(users);
     }
-    let all = count_all(pool).await?;
+    let all = count_all(pool, &scope.left_out).await?;
     report.of_others = all.saturating_sub(report.found());
     Ok(report)
 }
@@ -217,11 +244,12 @@ fn value_of<'a>(row: &'a Row, column: &str) -> &'a Value {
     row.get(column).unwrap_or(&Value::Null)
 }
 
-async fn count_all(pool: &PgPool) -> Result<u64, VerifyError> {
+async fn count_all(pool: &PgPool, left_out: &[String]) -> Result<u64, VerifyError> {
     let mut all = 0;
     for SummaryType { table, .. } in &SUMMARY_TYPES {
-        let count = format!("SELECT count(*) FROM {SCHEMA}.{table}");
+        let count = format!("SELECT count(*) FROM {SCHEMA}.{table} WHERE user_id <> ALL($1)");
         let rows: i64 = sqlx::query_scalar(AssertSqlSafe(count))
+            .bind(left_out)
             .fetch_one(pool)
             .await
             .map_err(|error| of_table(table, error))?;

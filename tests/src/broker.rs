@@ -104,7 +104,7 @@ impl Broker {
         Ok(taken)
     }
 
-    /// Deletes a queue with what is in it.
+    /// Removes a queue with all that is in it.
     ///
     /// # Errors
     /// RabbitMQ refuses.

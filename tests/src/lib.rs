@@ -5,13 +5,16 @@ pub mod broker;
 pub mod browser;
 pub mod garmin;
 pub mod json;
+pub mod launch;
 pub mod participant;
+pub mod process;
 pub mod programs;
 pub mod property;
 pub mod rebuild;
 pub mod site;
 pub mod study;
 pub mod wait;
+pub mod wire;
 
 /// Why a step of a test could not be taken; the test fails with it.
 pub type Error = Box<dyn std::error::Error + Send + Sync>;

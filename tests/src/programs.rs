@@ -9,6 +9,7 @@ use clap::Parser;
 use reqwest::{Client, Response, StatusCode};
 use std::net::SocketAddr;
 use std::ops::Deref;
+use tempfile::TempDir;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -19,10 +20,14 @@ pub const SECRETS_KEYS: &str = "test:AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8
 pub struct RunningReceiver {
     program: Program,
     url: String,
+    // Removed with it.
+    _spool: TempDir,
 }
 
 impl RunningReceiver {
     pub(crate) async fn start(rabbitmq_url: &str, listen: &str, arguments: &[&str]) -> Result<Self> {
+        let spool = TempDir::new()?;
+        let spool_folder = spool.path().display().to_string();
         let own = [
             "apollo-receiver",
             "--rabbitmq-url",
@@ -31,6 +36,8 @@ impl RunningReceiver {
             listen,
             "--receiver-admin-listen",
             "127.0.0.1:0",
+            "--receiver-spool-dir",
+            &spool_folder,
             "--secrets-keys",
             SECRETS_KEYS,
         ];
@@ -41,13 +48,21 @@ impl RunningReceiver {
         let program = Program::spawn(admin, |stop| async move {
             receiver.run(stop).await.map_err(|error| error.to_string())
         });
-        Ok(Self { program, url })
+        Ok(Self { program, url, _spool: spool })
     }
 
     /// Where it listens for Garmin.
     #[must_use]
     pub fn url(&self) -> &str {
         &self.url
+    }
+
+    /// Waits until it publishes to the broker; it is ready before that, as it has a spool.
+    ///
+    /// # Errors
+    /// It does not.
+    pub async fn connected(&self) -> Result<()> {
+        self.shows("apollo_receiver_broker_connected", 1.0).await
     }
 
     /// POSTs a body, as Garmin does.
@@ -240,6 +255,15 @@ impl Program {
             wanted.then(|| value.parse::<f64>().ok()).flatten()
         });
         Ok(series.sum())
+    }
+
+    /// Waits until a metric that has no labels has this value.
+    ///
+    /// # Errors
+    /// It has another.
+    pub async fn shows(&self, name: &str, value: f64) -> Result<()> {
+        let shown = async || (self.metric(name, &[]).await.ok()? == value).then_some(());
+        eventually(&format!("{name} is {value}"), shown).await
     }
 
     async fn stop(mut self) -> Result<()> {

@@ -110,13 +110,13 @@ impl Site {
         self.addresses.receiver_broker.clone()
     }
 
-    /// A receiver in this process, ready; `arguments` are options of `apollo-receiver`.
+    /// A receiver in this process, connected; `arguments` are options of `apollo-receiver`.
     ///
     /// # Errors
     /// It does not become ready.
     pub async fn receiver(&self, arguments: &[&str]) -> Result<RunningReceiver> {
         let receiver = self.starting_receiver(arguments).await?;
-        receiver.ready().await?;
+        receiver.connected().await?;
         Ok(receiver)
     }
 
@@ -128,13 +128,13 @@ impl Site {
         RunningReceiver::start(&self.receiver_rabbitmq_url(), "127.0.0.1:0", arguments).await
     }
 
-    /// A receiver in this process, ready, at an address that something else knows already.
+    /// A receiver in this process, connected, at an address that something else knows already.
     ///
     /// # Errors
     /// It does not become ready.
     pub async fn receiver_at(&self, listen: &str, arguments: &[&str]) -> Result<RunningReceiver> {
         let receiver = RunningReceiver::start(&self.receiver_rabbitmq_url(), listen, arguments).await?;
-        receiver.ready().await?;
+        receiver.connected().await?;
         Ok(receiver)
     }
 
@@ -154,6 +154,16 @@ impl Site {
     /// It does not start.
     pub async fn starting_worker(&self, arguments: &[&str]) -> Result<RunningWorker> {
         RunningWorker::start(&self.database_url(), &self.rabbitmq_url(), arguments).await
+    }
+
+    /// A worker in this process, ready, that reaches the database by another address.
+    ///
+    /// # Errors
+    /// It does not become ready.
+    pub async fn worker_of(&self, database_url: &str, arguments: &[&str]) -> Result<RunningWorker> {
+        let worker = RunningWorker::start(database_url, &self.rabbitmq_url(), arguments).await?;
+        worker.ready().await?;
+        Ok(worker)
     }
 
     /// A connection to publish and look into queues with, as the broker's administrator.

@@ -4,7 +4,7 @@ use crate::account::AccountHandler;
 use crate::account::tokens::Tokens;
 use crate::config::{ServedLane, WorkerConfig};
 use crate::garmin::GarminClient;
-use crate::lane::{Handler, LaneRunner};
+use crate::lane::{Handler, LaneRunner, StuckError};
 use crate::metrics::Metrics;
 use crate::store::keys::{self, SealingKeyError};
 use crate::store::raw::RawStore;
@@ -70,6 +70,9 @@ pub enum RunError {
     /// The admin listener failed.
     #[error("the admin listener ended: {0:?}")]
     Admin(io::Result<()>),
+    /// A lane's work does not end.
+    #[error(transparent)]
+    Stuck(#[from] StuckError),
     /// A task without which the worker is of no use has ended.
     #[error("{0} ended unexpectedly")]
     Ended(&'static str),
@@ -168,7 +171,10 @@ impl Parts {
             () = housekeeping(raw, self.pool.clone(), self.config.raw_retention_days) => {
                 return Err(RunError::Ended("the housekeeping"));
             }
-            _ = lanes.join_next(), if !stop.is_cancelled() => if !stop.is_cancelled() {
+            ended = lanes.join_next() => if !stop.is_cancelled() {
+                if let Some(Ok(Err(stuck))) = ended {
+                    return Err(stuck.into());
+                }
                 return Err(RunError::Ended("a lane"));
             },
             () = stop.cancelled() => {}
@@ -197,7 +203,7 @@ impl Parts {
         Ok(false)
     }
 
-    fn lanes(&self, raw: &Arc<RawStore>, stop: &CancellationToken) -> JoinSet<()> {
+    fn lanes(&self, raw: &Arc<RawStore>, stop: &CancellationToken) -> JoinSet<Result<(), StuckError>> {
         let mut lanes = JoinSet::new();
         let serves = |lane| self.config.lanes.lanes.contains(&lane);
         if serves(ServedLane::Summaries) {
@@ -221,6 +227,7 @@ impl Parts {
                 0 => RawNotifications::NotKept,
                 _ => RawNotifications::Kept,
             },
+            reading_limit: Duration::from_secs(self.config.reading_seconds.get().into()),
             metrics: Arc::clone(&self.metrics),
             readiness: self.readiness.clone(),
         }
@@ -256,11 +263,12 @@ impl Parts {
 }
 
 /// Without a consumer there is no Garmin to renew a token at.
-async fn keep_tokens_fresh(tokens: Arc<Tokens>, stop: CancellationToken) {
+async fn keep_tokens_fresh(tokens: Arc<Tokens>, stop: CancellationToken) -> Result<(), StuckError> {
     match tokens.garmin {
         Some(_) => tokens.keep_fresh(&stop).await,
         None => stop.cancelled().await,
     }
+    Ok(())
 }
 
 /// Makes tomorrow's partition today, and drops those that are older than the retention.

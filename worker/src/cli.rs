@@ -2,7 +2,9 @@
 
 mod confirm;
 mod database;
+mod dead_letters;
 mod garmin;
+mod input;
 mod invite;
 mod keys;
 mod output;
@@ -16,6 +18,7 @@ use crate::store::{self, schema};
 use apollo_shared::telemetry::{self, LogConfig};
 use apollo_shared::{admin, shutdown};
 use clap::{Args, Parser, Subcommand};
+use dead_letters::DeadLetters;
 use invite::InviteOptions;
 use keys::Keys;
 use replay::ReplayOptions;
@@ -45,6 +48,9 @@ enum Command {
     /// Reads notifications of the past from garmin_raw again, into tables that did not exist when they came, or
     /// were damaged since; safe at any time, beside running workers, and many times
     Replay(Box<ReplayOptions>),
+    /// Shows what could not be handled (the queue apollo.dead), gives it another try, or drops it
+    #[command(subcommand, name = "dead-letters")]
+    DeadLetters(DeadLetters),
     /// Prints links that let participants consent, each as one subject and until it expires; with
     /// RECEIVER__INVITATIONS=required nobody can consent without one
     Invite(InviteOptions),
@@ -108,6 +114,7 @@ pub async fn run(cli: Cli) -> anyhow::Result<()> {
             migrate(&options, &worker_role, action.unwrap_or(MigrateAction::Up)).await
         }
         Command::Replay(options) => replay::run(*options).await,
+        Command::DeadLetters(dead_letters) => dead_letters::run(dead_letters).await,
         Command::Invite(options) => invite::run(options),
         Command::Tokens(tokens) => tokens::run(tokens).await,
         Command::Subjects(subjects) => subjects::run(subjects).await,

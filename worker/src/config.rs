@@ -65,6 +65,16 @@ pub struct WorkerConfig {
         help_heading = "Worker"
     )]
     pub raw_retention_days: u16,
+    /// Seconds that reading the messages of a batch may take; then the program ends with exit code 1, to be started
+    /// again, and a message that makes it do so over and over goes to apollo.dead
+    #[arg(
+        long = "reading-seconds",
+        env = "WORKER__READING_SECONDS",
+        value_name = "WORKER__READING_SECONDS",
+        default_value = "60",
+        help_heading = "Worker"
+    )]
+    pub reading_seconds: NonZeroU16,
 }
 
 /// The admin listener.

@@ -7,6 +7,7 @@ pub mod account;
 pub mod app;
 pub mod cli;
 pub mod config;
+pub mod dead_letters;
 pub mod garmin;
 pub mod lane;
 pub mod message;

@@ -1,5 +1,6 @@
 //! The program `apollo-worker`; everything is in the library.
 
+use apollo_shared::broker::BrokerConfigError;
 use apollo_shared::config::{EXIT_USAGE, load};
 use apollo_shared::garmin::GarminConfigError;
 use apollo_shared::secrets::KeyError;
@@ -22,11 +23,15 @@ fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    match runtime.block_on(cli::run(cli)) {
+    let ended = runtime.block_on(cli::run(cli));
+    // Work that does not end must not keep the program from doing so.
+    runtime.shutdown_background();
+    match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error:#}");
             let usage = error.is::<DatabaseUrlError>()
+                || error.is::<BrokerConfigError>()
                 || error.is::<KeyError>()
                 || error.is::<GarminConfigError>()
                 || matches!(error.downcast_ref(), Some(AccountError::NotConfigured))

@@ -1,15 +1,22 @@
 //! A message as a lane hands it to its handler, and messages that a handler wants published.
 
+mod reason;
+
 use apollo_shared::envelope::{Envelope, Microseconds, text_header};
 use apollo_shared::topology;
 use lapin::BasicProperties;
 use lapin::message::Delivery;
 use lapin::types::{AMQPValue, FieldTable};
+pub use reason::Reason;
 use serde_json::value::RawValue;
 use std::borrow::Cow;
 
 /// The AMQP `app_id` of what the worker publishes.
-const APP_ID: &str = "apollo-worker";
+pub(crate) const APP_ID: &str = "apollo-worker";
+
+/// How long a message that was given back stays away, so that others have their turn; one of
+/// [`topology::RETRY_SECONDS`].
+const GIVEN_BACK_SECONDS: u32 = 60;
 
 /// A message taken from a queue.
 #[derive(Debug, Clone)]
@@ -64,6 +71,15 @@ impl Message {
     #[must_use]
     pub fn put_off(&self, seconds: u32) -> Outgoing {
         self.outgoing(Destination::Retry { seconds }, self.body.clone(), self.envelope.first_entry_index)
+    }
+
+    /// The whole message back in its queue, as if it had not been taken out of it: what hindered it had nothing to
+    /// do with it, and must not use up its deliveries or attempts.
+    #[must_use]
+    pub fn given_back(&self) -> Outgoing {
+        let mut outgoing = self.put_off(GIVEN_BACK_SECONDS);
+        outgoing.envelope.attempt = self.envelope.attempt;
+        outgoing
     }
 
     /// One value out of its body again, after `seconds`.
@@ -150,51 +166,17 @@ pub enum Destination {
     Receivers,
 }
 
-/// The kind of defect that made a dead letter; a label of metrics and the header `reason`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Reason {
-    /// The message was not published by Apollo.
-    Envelope,
-    /// The body is no notification.
-    NotANotification,
-    /// A known key whose value is no list.
-    NotAList,
-    /// An entry that is malformed or cannot be stored.
-    MalformedEntry,
-    /// A key that no table takes, while raw notifications are not kept.
-    UnknownKey,
-    /// An entry that PostgreSQL refused.
-    RefusedByDatabase,
-    /// Reading the message failed by a defect of Apollo's.
-    Panic,
-    /// A message of a consent that cannot be read, or whose beginning never came.
-    Consent,
-    /// Garmin could not be asked for a day.
-    GarminUnavailable,
-}
+/// The header of a dead letter with the kind of its defect, [`Reason::name`].
+pub const REASON: &str = "reason";
 
-impl Reason {
-    /// The name in headers and metrics.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Envelope => "envelope",
-            Self::NotANotification => "not_a_notification",
-            Self::NotAList => "not_a_list",
-            Self::MalformedEntry => "malformed_entry",
-            Self::UnknownKey => "unknown_key",
-            Self::RefusedByDatabase => "refused_by_database",
-            Self::Panic => "panic",
-            Self::Consent => "consent",
-            Self::GarminUnavailable => "garmin_unavailable",
-        }
-    }
-}
+/// The header of a dead letter with the defect in a sentence.
+pub const ERROR: &str = "error";
 
-const REASON: &str = "reason";
-const ERROR: &str = "error";
-const LANE: &str = "lane";
-const ORIGINAL_ROUTING_KEY: &str = "original-routing-key";
+/// The header of a dead letter with the lane that it comes from.
+pub const LANE: &str = "lane";
+
+/// The header of a dead letter with the routing key that it is published with when it is replayed.
+pub const ORIGINAL_ROUTING_KEY: &str = "original-routing-key";
 
 impl Outgoing {
     /// Whether it is a message as a whole that has become a dead letter.

@@ -197,6 +197,19 @@ impl Metrics {
         self.commit_seconds.observe(elapsed.as_secs_f64());
     }
 
+    /// How many transactions have been committed so far.
+    #[must_use]
+    pub fn commits(&self) -> u64 {
+        self.commit_seconds.get_sample_count()
+    }
+
+    /// How many entries of a type the database has taken so far.
+    #[must_use]
+    pub fn taken(&self, key: &str) -> u64 {
+        let outcomes = ["created", "updated", "unchanged", "stale"].into_iter();
+        outcomes.map(|outcome| self.summaries.with_label_values(&[key, outcome]).get()).sum()
+    }
+
     /// A notification that arrived at `received_at` is stored now.
     pub fn lag(&self, endpoint: &str, received_at: Microseconds) {
         let lag = Microseconds::now().0 - received_at.0;

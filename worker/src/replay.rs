@@ -107,7 +107,7 @@ impl Replay {
             return None;
         }
         match self.handler.handle(Arc::new(messages), stop).await {
-            Handled::GivenBack => return None,
+            Handled::GivenBack | Handled::Stuck => return None,
             Handled::Done(outgoing) => {
                 let dead = outgoing.iter().filter(|it| matches!(it.destination, Destination::Dead { .. }));
                 done.rejected += dead.count() as u64;

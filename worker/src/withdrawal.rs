@@ -11,7 +11,7 @@ use crate::metrics::Metrics;
 use crate::store::archive::{self, Sealed, UnreadableError};
 use crate::store::raw::{RawNotification, RawStore};
 use crate::store::removal::{self, Extent, Span};
-use crate::summaries::handler::{RawNotifications, SummariesHandler};
+use crate::summaries::handler::{READING_LIMIT, RawNotifications, SummariesHandler};
 use crate::summaries::{Registry, body};
 use apollo_shared::admin::Readiness;
 use apollo_shared::secrets::Keyring;
@@ -126,6 +126,7 @@ impl Withdrawal {
             pool,
             raw: Arc::new(RawStore::default()),
             raw_notifications: RawNotifications::Stored,
+            reading_limit: READING_LIMIT,
             // Summaries that are read again are not counted as if they had just arrived.
             metrics: Arc::new(Metrics::new()?),
             readiness: Readiness::default(),
@@ -253,10 +254,10 @@ impl Withdrawal {
                 }
             }
             // What could not be stored when it came cannot be now, and went its way then.
-            if let Handled::GivenBack = self.handler.handle(Arc::new(messages), task.stop).await {
-                return Err(RemovalError::Stopped);
+            match self.handler.handle(Arc::new(messages), task.stop).await {
+                Handled::Done(_) => task.step(page.len())?,
+                Handled::GivenBack | Handled::Stuck => return Err(RemovalError::Stopped),
             }
-            task.step(page.len())?;
         }
     }
 

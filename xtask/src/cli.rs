@@ -6,7 +6,7 @@ use anyhow::Result;
 use clap::{Args, Parser, Subcommand};
 
 use crate::{
-    demo, docs, fuzz,
+    chaos, demo, docs, fuzz,
     interrupt::{self, Interrupted},
     stack, test, up,
 };
@@ -38,6 +38,13 @@ enum Command {
     /// compares the database with what the simulator expects row for row, and prints a table of what it saw. The exit
     /// code is not 0 if anything was lost or differs. It stays up to look around until Ctrl-C, or stops with --exit.
     Demo(Demo),
+    /// Breaks a whole Apollo under load, and proves that nothing was lost
+    ///
+    /// Starts everything with two receivers and two workers, lets the simulator push through nginx, and meanwhile kills,
+    /// stops and freezes programs, cuts, delays and loses their connections, fills a disk, and so on. Then it waits until
+    /// all spools and queues are empty and compares every row with what was answered 200. The exit code is not 0 if
+    /// anything is lost or wrong; the logs are kept then. docs/chaos.md tells how to read the report.
+    Chaos(Chaos),
     /// Writes docs/data.md, the reference of all tables and views, anew
     ///
     /// From a private PostgreSQL that is migrated for it. `cargo xtask test` fails when the file is out of date.
@@ -77,6 +84,45 @@ pub(crate) struct Demo {
     /// Stop everything at the end instead of waiting for Ctrl-C
     #[arg(long)]
     pub(crate) exit: bool,
+}
+
+/// What to break.
+#[derive(Debug, Args)]
+pub(crate) struct Chaos {
+    /// How long to break things; some minutes more are needed before and after
+    #[arg(long, default_value_t = 2.0, value_parser = minutes)]
+    pub(crate) minutes: f64,
+    /// The same faults in the same order for the same, and the same notifications [default: any]
+    #[arg(long)]
+    pub(crate) seed: Option<u64>,
+    /// Make only these kinds of faults, separated by commas
+    #[arg(long, value_name = "LIST", value_delimiter = ',')]
+    pub(crate) faults: Vec<String>,
+    /// List the kinds of faults, and do nothing
+    #[arg(long)]
+    pub(crate) list_faults: bool,
+    /// Notifications a second
+    #[arg(long, default_value_t = 40.0, value_name = "POSTS_A_SECOND", value_parser = rate)]
+    pub(crate) rate: f64,
+    /// Write the report to this file as JSON too
+    #[arg(long, value_name = "FILE")]
+    pub(crate) json: Option<PathBuf>,
+    /// Break programs that are built for debugging instead of those for release
+    #[arg(long)]
+    pub(crate) debug: bool,
+}
+
+fn minutes(text: &str) -> Result<f64, String> {
+    between(text, 0.1, 60.0 * 24.0)
+}
+
+fn rate(text: &str) -> Result<f64, String> {
+    between(text, 0.1, 1000.0)
+}
+
+fn between(text: &str, least: f64, most: f64) -> Result<f64, String> {
+    let number = text.parse().ok().filter(|number| (least..=most).contains(number));
+    number.ok_or_else(|| format!("a number from {least} to {most}"))
 }
 
 /// What to fuzz.
@@ -125,6 +171,7 @@ fn run(command: Command) -> Result<()> {
         Command::Up => up::up(),
         Command::Down => up::down(),
         Command::Demo(options) => demo::run(&options),
+        Command::Chaos(options) => chaos::command(&options),
         Command::Docs => docs::write(),
         Command::Fuzz(options) => fuzz::run(&options),
         Command::Test(options) => test::run(&options),

@@ -4,23 +4,20 @@ mod drain;
 mod figures;
 
 use std::{
-    fs::{self, File},
-    path::PathBuf,
-    process::Command,
     thread,
     time::{Duration, Instant},
 };
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Result, bail};
 use serde::de::DeserializeOwned;
 
-use self::figures::{Consented, Figures, Pushed, Verified};
+use self::figures::{Consented, Figures, Pushed};
 use crate::{
-    cargo,
     cli::Demo,
     interrupt,
     metrics::Metrics,
-    stack::{self, Apollo, DATABASE, Purpose, Stack},
+    simulator::{self, Verified},
+    stack::{self, Apollo, DATABASE, Layout, Purpose, Stack},
     ui, up,
 };
 
@@ -34,7 +31,8 @@ pub(crate) fn run(options: &Demo) -> Result<()> {
     let stack = ui::timed("start PostgreSQL and RabbitMQ", || Stack::start("demo"))?;
     let what = format!("migrate; start a simulated Garmin, nginx, receiver, {} worker(s)", options.workers);
     let apollo = ui::timed(what, || {
-        Apollo::start(&stack, &up::release_folder()?, options.workers as usize, &plan(options))
+        let layout = Layout::plain(&stack, options.workers as usize, plan(options))?;
+        Apollo::start(&stack, &up::release_folder()?, layout)
     })?;
     let figures = measure(options, &stack, &apollo)?;
     print!("\n{figures}");
@@ -62,12 +60,13 @@ fn measure(options: &Demo, stack: &Stack, apollo: &Apollo) -> Result<Figures> {
     let what = format!("push {} day(s) of {} users through nginx", options.days, options.users);
     let pushed: Pushed = ui::timed(what, || simulator.run("push", &edge))?;
     let drained_at = ui::timed("wait until the queues are empty", || drain::wait(stack, apollo, before))?;
-    let metrics = Metrics::fetch(&apollo.worker_metrics)?;
+    let metrics = Metrics::fetch(&apollo.worker_metrics())?;
     let verified: Verified = ui::timed("compare the database with the simulator's expectation", || {
         simulator.run("verify", &["--database-url", &stack.postgres.url(DATABASE)])
     })?;
-    let mut peak_memory = vec![("receiver".to_owned(), apollo.receiver.peak_memory())];
-    peak_memory.extend(apollo.workers.iter().map(|worker| (worker.name().to_owned(), worker.peak_memory())));
+    let programs = apollo.receivers.iter().chain(&apollo.workers);
+    let mut peak_memory: Vec<_> =
+        programs.map(|program| (program.name().to_owned(), program.peak_memory())).collect();
     peak_memory.push(("RabbitMQ".to_owned(), stack.rabbitmq.peak_memory()));
     let end_to_end = drained_at.duration_since(start);
     Ok(Figures { consented, pushed, verified, metrics, end_to_end, peak_memory })
@@ -87,21 +86,9 @@ struct Simulator<'a> {
 }
 
 impl Simulator<'_> {
-    /// Runs a command of the simulator, its progress bar visible, and reads its result.
     fn run<T: DeserializeOwned>(&self, command: &str, arguments: &[&str]) -> Result<T> {
-        let result: PathBuf = self.stack.folder.path().join(format!("{command}.json"));
-        let mut simulator = Command::new(up::release_folder()?.join("apollo-simulator"));
-        simulator
-            .args([command, "--json"])
-            .args(arguments)
-            .args(plan(self.options))
-            // A file, because a pipe that nobody reads yet would stop a long result.
-            .stdout(File::create(&result)?);
-        let status = cargo::run_on_stack(&mut simulator, "simulator", &self.stack.folder)?;
-        let json = fs::read(&result)?;
-        // What it found stands in the result, whatever its exit code says of it.
-        ensure!(!json.is_empty(), "apollo-simulator {command} failed: {status}");
-        serde_json::from_slice(&json).with_context(|| format!("the result of apollo-simulator {command}"))
+        let arguments = arguments.iter().map(ToString::to_string).chain(plan(self.options));
+        simulator::run(&up::release_folder()?, &self.stack.folder, command, arguments)
     }
 }
 

@@ -1,9 +1,10 @@
 //! `cargo xtask …`: how a stranger with Rust and Debian runs and tests Apollo.
 //!
 //! PostgreSQL, RabbitMQ and nginx are run as private instances on free loopback ports under `target/stack/`, so that no
-//! service of the machine is needed or touched, and two runs side by side do not meet. [`stack`] is the part that tests
-//! use as well; the rest are the commands.
+//! service of the machine is needed or touched, and two runs side by side do not meet. [`stack`] and [`chaos`] are the parts
+//! that tests use as well; the rest are the commands.
 
+pub mod chaos;
 pub mod cli;
 pub mod stack;
 
@@ -14,6 +15,7 @@ mod fuzz;
 mod http;
 mod interrupt;
 mod metrics;
+mod simulator;
 mod test;
 mod ui;
 mod up;

@@ -9,7 +9,7 @@ use crate::{
     cli::Test,
     docs, fuzz,
     stack::{self, BINARIES_VARIABLE, Purpose, STACK_FILE, STACK_VARIABLE, Stack},
-    ui, workspace,
+    ui, up, workspace,
 };
 
 /// Runs the gates and the tests. The last line printed is the test runner's own count, so nothing is said after it.
@@ -71,5 +71,5 @@ fn tests(stack: &Stack, options: &Test) -> Result<()> {
 fn with_stack<'a>(command: &'a mut Command, stack: &Stack) -> Result<&'a mut Command> {
     Ok(command
         .env(STACK_VARIABLE, stack.folder.path().join(STACK_FILE))
-        .env(BINARIES_VARIABLE, workspace::target_directory()?.join("debug")))
+        .env(BINARIES_VARIABLE, up::debug_folder()?))
 }

@@ -6,7 +6,7 @@ use anyhow::{Result, bail, ensure};
 
 use crate::{
     cargo,
-    stack::{self, Apollo, DATABASE, Purpose, STACK_FILE, Stack, StackFolder, StackState},
+    stack::{self, Apollo, DATABASE, Layout, Purpose, STACK_FILE, Stack, StackFolder, StackState},
     ui, workspace,
 };
 
@@ -37,7 +37,8 @@ pub(crate) fn up() -> Result<()> {
     let stack =
         ui::timed("start PostgreSQL and RabbitMQ", || Stack::start_in(StackFolder::create_named(NAME)?))?;
     let apollo = ui::timed("migrate; start a simulated Garmin, nginx, receiver and workers", || {
-        Apollo::start(&stack, &release_folder()?, WORKERS, &["--users".to_owned(), ACCOUNTS.to_string()])
+        let accounts = vec!["--users".to_owned(), ACCOUNTS.to_string()];
+        Apollo::start(&stack, &release_folder()?, Layout::plain(&stack, WORKERS, accounts)?)
     })?;
     stack.folder.persist()?;
     let state = stack.folder.state();
@@ -78,14 +79,28 @@ pub(crate) fn down() -> Result<()> {
 
 /// Builds programs for release.
 pub(crate) fn build(programs: &[&str]) -> Result<()> {
+    ui::timed("build for release", || build_with(&["build", "--release"], programs))
+}
+
+/// Builds programs for debugging.
+pub(crate) fn build_debug(programs: &[&str]) -> Result<()> {
+    ui::timed("build for debugging", || build_with(&["build"], programs))
+}
+
+fn build_with(arguments: &[&str], programs: &[&str]) -> Result<()> {
     let packages = programs.iter().flat_map(|program| ["-p", program]);
-    let arguments: Vec<&str> = ["build", "--release"].into_iter().chain(packages).collect();
-    ui::timed("build for release", || cargo::run(&arguments))
+    let arguments: Vec<&str> = arguments.iter().copied().chain(packages).collect();
+    cargo::run(&arguments)
 }
 
 /// Where cargo puts what [`build`] has built.
 pub(crate) fn release_folder() -> Result<PathBuf> {
     Ok(workspace::target_directory()?.join("release"))
+}
+
+/// Where cargo puts what [`build_debug`] has built.
+pub(crate) fn debug_folder() -> Result<PathBuf> {
+    Ok(workspace::target_directory()?.join("debug"))
 }
 
 /// Prints the addresses, and commands to look around with.

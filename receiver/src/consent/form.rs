@@ -5,7 +5,7 @@ use super::cookie::{Ticket, forget_older};
 use super::entry::Entry;
 use super::notice::Notice;
 use super::page::{self, Filling};
-use super::{Consents, now, parameters, publish};
+use super::{Consents, now, parameters, publish_now};
 use crate::app::Edge;
 use crate::config::Invitations;
 use crate::metrics::ConsentStep;
@@ -127,7 +127,7 @@ async fn begin(
         redirect_uri: authorizer.redirect_uri().to_owned(),
         secret: Sealed::seal(&begun.secret, ticket.consent_id, &consents.keyring),
     };
-    publish(edge, STARTED, &started).await.map_err(|_| Notice::Unavailable)?;
+    publish_now(edge, STARTED, &started).await.map_err(|_| Notice::Unavailable)?;
     edge.metrics.consent(ConsentStep::Started);
     tracing::info!(consent_id = %ticket.consent_id, "consent {}: started", ticket.consent_id);
     Ok((begun, ticket))

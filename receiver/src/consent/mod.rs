@@ -27,6 +27,7 @@ use crate::publish::Message;
 use apollo_shared::consent::routing_key;
 use apollo_shared::envelope::{Envelope, Microseconds};
 use apollo_shared::secrets::Keyring;
+use apollo_shared::telemetry::with_causes;
 use authorization::Authorizer;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State};
@@ -101,17 +102,22 @@ fn now() -> i64 {
     Microseconds::now().0 / 1_000_000
 }
 
-/// A message that is not known to be durable; why has been logged.
+/// A message that is not known to be where it has to be; why has been logged.
 struct NotPublished;
 
-/// Returns when the broker has confirmed the message. It is delivered by a task of its own, so that a browser that
-/// goes away leaves nothing half done.
+/// Returns when the broker has the message. A consent does not begin in the spool, where the participant would wait for an
+/// outcome without knowing why.
+async fn publish_now(edge: &Arc<Edge>, kind: &str, content: &impl Serialize) -> Result<(), NotPublished> {
+    edge.publisher.publish_patiently(&message(kind, content)?).await.map_err(|error| {
+        tracing::warn!("{kind}: {}", with_causes(&error));
+        NotPublished
+    })
+}
+
+/// Returns when the message is durable. It is delivered by a task of its own, so that a browser that goes away leaves
+/// nothing half done.
 async fn publish(edge: &Arc<Edge>, kind: &str, content: &impl Serialize) -> Result<(), NotPublished> {
-    let message = Message {
-        envelope: Envelope::of_arrival(kind, Microseconds::now(), None),
-        routing_key: routing_key(kind),
-        body: serde_json::to_string(content).map_err(|_| NotPublished)?,
-    };
+    let message = message(kind, content)?;
     let delivery = edge.deliveries.spawn({
         let edge = edge.clone();
         async move { deliver_message(&edge.publisher, &message).await }
@@ -120,8 +126,17 @@ async fn publish(edge: &Arc<Edge>, kind: &str, content: &impl Serialize) -> Resu
         Ok(Ok(Ok(()))) => Ok(()),
         Ok(Ok(Err(_))) => Err(NotPublished),
         Ok(Err(_)) | Err(_) => {
-            tracing::warn!("{kind}: the broker did not confirm within {} s", CONFIRM_TIME.as_secs());
+            tracing::warn!("{kind}: not durable within {} s", CONFIRM_TIME.as_secs());
             Err(NotPublished)
         }
     }
+}
+
+fn message(kind: &str, content: &impl Serialize) -> Result<Arc<Message>, NotPublished> {
+    Ok(Arc::new(Message {
+        envelope: Envelope::of_arrival(kind, Microseconds::now(), None),
+        routing_key: routing_key(kind),
+        body: serde_json::to_string(content).map_err(|_| NotPublished)?,
+        _room: None,
+    }))
 }

@@ -91,13 +91,13 @@ async fn pages_are_served() {
 }
 
 #[tokio::test]
-async fn a_notification_is_not_accepted_while_there_is_no_broker() {
+async fn a_notification_is_not_accepted_while_there_is_neither_broker_nor_spool() {
     let edge = edge(&[]);
     for path in PUSHES {
         let answer = post(&edge, path, r#"{"dailies":[{}]}"#).await;
         assert_eq!(
             (answer.status, answer.problem().as_str()),
-            (StatusCode::SERVICE_UNAVAILABLE, "broker-away"),
+            (StatusCode::SERVICE_UNAVAILABLE, "not-durable"),
             "{path}"
         );
         assert!(answer.headers.contains_key(header::RETRY_AFTER));
@@ -154,7 +154,7 @@ async fn without_the_secret_segment_the_paths_do_not_exist() {
         }
         for token in ["/old-old-old-old-old", "/new-new-new-new-new"] {
             let answer = post(&edge, &format!("{token}{path}"), r#"{"dailies":[]}"#).await;
-            assert_eq!(answer.problem(), "broker-away", "{path}");
+            assert_eq!(answer.problem(), "not-durable", "{path}");
             assert!(!answer.body.contains("-old") && !answer.body.contains("-new"));
         }
     }
@@ -164,7 +164,7 @@ async fn without_the_secret_segment_the_paths_do_not_exist() {
 #[tokio::test]
 async fn another_client_id_is_not_known_here() {
     let edge = edge(&["--receiver-require-client-id", "our-client"]);
-    for (id, problem) in [("our-client", "broker-away"), ("our-clien", "not-found"), ("", "not-found")] {
+    for (id, problem) in [("our-client", "not-durable"), ("our-clien", "not-found"), ("", "not-found")] {
         assert_eq!(
             post_with(&edge, "garmin-client-id", id, r#"{"dailies":[]}"#).await.problem(),
             problem,
@@ -207,7 +207,7 @@ async fn a_body_over_the_limit_is_refused_without_being_read() {
 
     let largest = format!(r#"{{"dailies":[{}]}}"#, " ".repeat(986));
     assert_eq!(largest.len(), 1000);
-    assert_eq!(post(&edge, "/api_client/garmin", largest.clone()).await.problem(), "broker-away");
+    assert_eq!(post(&edge, "/api_client/garmin", largest.clone()).await.problem(), "not-durable");
     let chunked = Body::from_stream(stream::iter(
         largest
             .into_bytes()
@@ -215,7 +215,7 @@ async fn a_body_over_the_limit_is_refused_without_being_read() {
             .map(|chunk| Ok::<_, std::io::Error>(chunk.to_vec()))
             .collect::<Vec<_>>(),
     ));
-    assert_eq!(post(&edge, "/api_client/garmin", chunked).await.problem(), "broker-away");
+    assert_eq!(post(&edge, "/api_client/garmin", chunked).await.problem(), "not-durable");
     assert_eq!(edge.metrics.in_flight.get(), 0);
 }
 
@@ -256,13 +256,13 @@ async fn no_body_is_read_while_there_is_no_room_for_it() {
     while edge.metrics.in_flight.get() > 0 {
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
-    assert_eq!(post_with(&edge, "content-length", "14", r#"{"dailies":[]}"#).await.problem(), "broker-away");
+    assert_eq!(post_with(&edge, "content-length", "14", r#"{"dailies":[]}"#).await.problem(), "not-durable");
 }
 
 #[tokio::test]
 async fn gzip_is_inflated_within_the_limit() {
     let edge = edge(&["--receiver-max-body-bytes", "1000"]);
-    assert_eq!(post_with(&edge, "content-encoding", "gzip", GZIPPED).await.problem(), "broker-away");
+    assert_eq!(post_with(&edge, "content-encoding", "gzip", GZIPPED).await.problem(), "not-durable");
     assert_eq!(post_with(&edge, "content-encoding", "gzip", BOMB).await.problem(), "too-large");
     let cut = post_with(&edge, "content-encoding", "gzip", &GZIPPED[..20]).await;
     assert_eq!(cut.problem(), "body-incomplete");
@@ -270,7 +270,7 @@ async fn gzip_is_inflated_within_the_limit() {
     assert_eq!(not_gzip.problem(), "body-incomplete");
     assert_eq!(
         post_with(&edge, "content-encoding", "identity", r#"{"dailies":[]}"#).await.problem(),
-        "broker-away"
+        "not-durable"
     );
     for encoding in ["br", "deflate", "gzip, gzip", "GZIP!"] {
         let answer = post_with(&edge, "content-encoding", encoding, r#"{"dailies":[]}"#).await;

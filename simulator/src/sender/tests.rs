@@ -6,23 +6,24 @@ use std::sync::{Arc, Mutex};
 
 use super::*;
 use crate::plan::Notification;
+use crate::record::Record;
 
 /// A POST as the server saw it.
 #[derive(Debug, Clone)]
-struct Received {
+pub(crate) struct Received {
     path: String,
     headers: Vec<String>,
-    body: Vec<u8>,
+    pub(crate) body: Vec<u8>,
 }
 
 /// A server that answers its n-th POST with the status line (and headers) that `answer` gives for it.
-struct Server {
-    url: Url,
+pub(crate) struct Server {
+    pub(crate) url: Url,
     received: Arc<Mutex<Vec<Received>>>,
 }
 
 impl Server {
-    fn start(answer: impl Fn(usize) -> &'static str + Send + 'static) -> Self {
+    pub(crate) fn start(answer: impl Fn(usize) -> &'static str + Send + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap()).parse().unwrap();
         let received = Arc::new(Mutex::new(Vec::new()));
@@ -46,7 +47,7 @@ impl Server {
         Self { url, received }
     }
 
-    fn received(&self) -> Vec<Received> {
+    pub(crate) fn received(&self) -> Vec<Received> {
         self.received.lock().unwrap().clone()
     }
 }
@@ -256,4 +257,32 @@ async fn options_that_cannot_work_are_refused_at_once() {
     ));
     let no_pem = with(|options| options.ca_certificates = Some(b"-----BEGIN CERTIFICATE-----\n?".to_vec()));
     assert!(matches!(refused(no_pem).await, SendError::CaCertificates(_)));
+}
+
+#[tokio::test]
+async fn a_sending_with_a_record_leaves_nothing_in_doubt_when_it_is_cancelled() {
+    let server = Server::start(|number| match number {
+        1..=3 => "503 Service Unavailable",
+        _ => "200 OK",
+    });
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("acknowledged.log");
+    let cancellation = CancellationToken::new();
+    let cancel = |progress: &Progress| {
+        if !progress.refusals.is_empty() {
+            cancellation.cancel();
+        }
+    };
+    let options = SendOptions { record: Some(file.clone()), ..options(&server) };
+    let report = send(&plan(), &options, cancellation.clone(), cancel).await.unwrap();
+
+    assert!(!report.complete);
+    assert_eq!(report.progress.refusals["503"], 3);
+    assert_eq!(report.acknowledged[0], Record::read(&file).unwrap().notifications());
+    assert_eq!(server.received().len() as u64, report.acknowledged[0] + 3);
+    assert!(report.acknowledged[0] >= 2, "the second was refused and then given up");
+    assert!(matches!(
+        send(&plan(), &options, CancellationToken::new(), |_| ()).await,
+        Err(SendError::Record(_))
+    ));
 }

@@ -5,15 +5,14 @@ use apollo_simulator::plan::Plan;
 use apollo_simulator::sender::{SendOptions, SendReport, send};
 use apollo_simulator::verify::{VerifyReport, verify};
 use apollo_tests::Result;
-use apollo_tests::programs::{RunningReceiver, SECRETS_KEYS};
+use apollo_tests::programs::RunningReceiver;
 use apollo_tests::site::Site;
 use apollo_tests::wait::eventually;
 use reqwest::StatusCode;
 use serde_json::json;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
-use xtask::stack::process::{Process, Program};
-use xtask::stack::{Stack, StackFolder, of_tests};
+use xtask::stack::{Stack, StackFolder};
 
 const DAILIES: &str = "/api_client/garmin/dailies";
 
@@ -37,12 +36,12 @@ async fn answers(receiver: &RunningReceiver, status: StatusCode, body: String) -
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_receiver_without_a_broker_says_503_and_recovers_by_itself() -> Result<()> {
+async fn a_receiver_with_neither_broker_nor_spool_says_503_and_recovers_by_itself() -> Result<()> {
     let mut servers = Stack::start("outage")?;
     let site = site_on(&servers).await?;
     servers.rabbitmq.stop()?;
 
-    let receiver = site.starting_receiver(&[]).await?;
+    let receiver = site.starting_receiver(&["--receiver-spool-max-bytes", "0"]).await?;
     assert!(receiver.not_ready().await?.contains("broker"));
     let refusal = receiver.post(DAILIES, daily(0)).await?;
     assert_eq!(refusal.status(), StatusCode::SERVICE_UNAVAILABLE);
@@ -134,6 +133,7 @@ async fn broker_and_database_may_restart_and_crash_under_load() -> Result<()> {
     }
     let report = pushing.await??;
     assert!(report.complete, "Garmin gave up on some");
+    assert!(report.progress.refusals.is_empty(), "{:?}", report.progress.refusals);
     converged(&site, plan).await?;
     assert_eq!(site.broker().await?.waiting("apollo.dead").await?, 0);
     drop(workers);
@@ -145,16 +145,7 @@ async fn workers_may_be_killed_in_the_middle_of_their_work() -> Result<()> {
     let site = Site::new().await?;
     let receiver = site.receiver(&[]).await?;
     let folder = StackFolder::create("killed")?;
-    let worker = || -> Result<Process> {
-        let program = Program::new("worker", of_tests()?.binary("apollo-worker"))
-            .args(["serve"])
-            .env("DATABASE__URL", site.database_url())
-            .env("RABBITMQ__URL", site.rabbitmq_url())
-            .env("SECRETS__KEYS", SECRETS_KEYS)
-            .env("WORKER__ADMIN_LISTEN", "127.0.0.1:0")
-            .env("WORKER__BATCH_MESSAGES", "8");
-        Ok(Process::start(&folder, program)?)
-    };
+    let worker = || site.worker_process(&folder, &[("WORKER__BATCH_MESSAGES", "8")]);
     let mut workers = [worker()?, worker()?];
     let plan = plan(60);
     let pushing = tokio::spawn(push(plan, receiver.url().to_owned()));

@@ -163,7 +163,7 @@ impl AccountHandler {
                 Err(error @ StoreError::Data(_)) => {
                     return Some(vec![message.dead(Reason::RefusedByDatabase, &with_causes(&error))]);
                 }
-                Err(error @ StoreError::Unavailable(_)) => {
+                Err(error @ (StoreError::Unavailable(_) | StoreError::TimedOut(_))) => {
                     let reason = with_causes(&error);
                     tracing::warn!("{} waits: {reason}", message.envelope);
                     self.metrics.retried(Lane::Account, 1);

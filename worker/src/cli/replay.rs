@@ -1,5 +1,6 @@
 //! `apollo-worker replay`.
 
+use super::input::moment;
 use super::output;
 use crate::config::DatabaseConfig;
 use crate::metrics::Metrics;
@@ -7,7 +8,7 @@ use crate::replay::{Progress, Replay};
 use crate::store::raw::RawStore;
 use crate::store::{self, schema};
 use crate::summaries::Registry;
-use crate::summaries::handler::{RawNotifications, SummariesHandler};
+use crate::summaries::handler::{READING_LIMIT, RawNotifications, SummariesHandler};
 use anyhow::ensure;
 use apollo_shared::admin::Readiness;
 use apollo_shared::endpoint::Endpoint;
@@ -17,9 +18,7 @@ use clap::Args;
 use indicatif::HumanCount;
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use time::format_description::well_known::Rfc3339;
-use time::macros::format_description;
-use time::{Date, OffsetDateTime};
+use time::OffsetDateTime;
 
 /// What to replay.
 #[derive(Debug, Args)]
@@ -38,14 +37,6 @@ pub(super) struct ReplayOptions {
     database: DatabaseConfig,
     #[command(flatten)]
     secrets: SecretsConfig,
-}
-
-fn moment(text: &str) -> Result<OffsetDateTime, String> {
-    let day = Date::parse(text, format_description!("[year]-[month]-[day]"));
-    day.map(|day| day.midnight().assume_utc())
-        .or_else(|_| OffsetDateTime::parse(text, &Rfc3339))
-        .map(|moment| moment.to_offset(time::UtcOffset::UTC))
-        .map_err(|_| "neither a day such as 2026-11-10 nor a moment such as 2026-11-10T18:30:00Z".to_owned())
 }
 
 fn endpoint(name: &str) -> Result<&'static Endpoint, String> {
@@ -75,6 +66,7 @@ pub(super) async fn run(options: ReplayOptions) -> anyhow::Result<()> {
         pool: pool.clone(),
         raw: Arc::new(RawStore::default()),
         raw_notifications: RawNotifications::Stored,
+        reading_limit: READING_LIMIT,
         metrics: Arc::clone(&metrics),
         readiness: Readiness::default(),
     };

@@ -31,6 +31,7 @@ use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection, PgPool, Row as _};
 use staging::{RecordTypes, Records};
 use std::collections::BTreeSet;
+use std::io;
 use std::time::Duration;
 use withdrawals::{Hindrance, Present, Withdrawn};
 
@@ -49,17 +50,24 @@ pub fn database_backoff() -> Backoff {
 /// What is the same for every connection.
 ///
 /// The joins of the merge look rows up by their key, whatever the planner's statistics say about a table that
-/// has just begun to grow; compiling such statements costs more than it saves. A statement that takes a minute
-/// is stuck, and is better repeated.
-const SESSION: [(&str, &str); 7] = [
+/// has just begun to grow; compiling such statements costs more than it saves.
+const SESSION: [(&str, &str); 6] = [
     ("TimeZone", "UTC"),
     ("client_min_messages", "warning"),
     ("enable_hashjoin", "off"),
     ("enable_mergejoin", "off"),
     ("enable_seqscan", "off"),
     ("jit", "off"),
-    ("statement_timeout", "60s"),
 ];
+
+/// The time limits of a statement, unless `DATABASE__URL` sets others (`?options[statement_timeout]=5min`). The
+/// shorter one is for locks, so that a wait for somebody else's is never taken for a statement that is slow by
+/// itself.
+const TIME_LIMITS: [(&str, &str); 2] = [("statement_timeout", "30s"), ("lock_timeout", "10s")];
+
+/// How long a batch's transaction may take: the server ends each of its statements earlier, so a longer silence is
+/// that of a connection whose other end has gone without a word.
+const LONGEST_WRITE: Duration = Duration::from_secs(120);
 
 /// A wrong `DATABASE__URL`. The address is a secret and is not repeated.
 #[derive(Debug, thiserror::Error)]
@@ -78,10 +86,12 @@ pub fn connect_options(url: &SecretString) -> Result<PgConnectOptions, DatabaseU
 /// A pool that connects when it is first used.
 #[must_use]
 pub fn pool(options: PgConnectOptions, max_connections: u32) -> PgPool {
+    let set = options.get_options().unwrap_or_default().to_owned();
+    let time_limits = TIME_LIMITS.into_iter().filter(|(name, _)| !set.contains(&format!("{name}=")));
     PgPoolOptions::new()
         .max_connections(max_connections)
         .acquire_timeout(ACQUIRE_TIMEOUT)
-        .connect_lazy_with(options.options(SESSION))
+        .connect_lazy_with(options.options(SESSION.into_iter().chain(time_limits)))
 }
 
 /// What a batch brings into the database.
@@ -123,7 +133,22 @@ impl Store<'_> {
     pub async fn write(&self, batch: &Batch<'_>) -> Result<Written, StoreError> {
         self.raw.ensure_partitions(self.pool, raw::days(&batch.raw)).await?;
         let mut connection = self.pool.acquire().await?;
-        let types = RecordTypes::of(&mut connection, self.registry).await?;
+        match tokio::time::timeout(LONGEST_WRITE, self.write_over(&mut connection, batch)).await {
+            Ok(written) => written,
+            Err(_) => {
+                connection.close_on_drop();
+                let silence = format!("no answer for {} s", LONGEST_WRITE.as_secs());
+                Err(sqlx::Error::Io(io::Error::new(io::ErrorKind::TimedOut, silence)).into())
+            }
+        }
+    }
+
+    async fn write_over(
+        &self,
+        connection: &mut PgConnection,
+        batch: &Batch<'_>,
+    ) -> Result<Written, StoreError> {
+        let types = RecordTypes::of(connection, self.registry).await?;
         let of_rows: BTreeSet<&str> = batch.rows.iter().map(|(_, row)| row.user_id.as_str()).collect();
         let mut transaction = loop {
             let mut transaction = connection.begin().await?;
@@ -132,7 +157,7 @@ impl Store<'_> {
                 Some(Hindrance::Withdrawn(withdrawn)) => return Ok(Written::Withdrawn(withdrawn)),
                 Some(Hindrance::Unknown(user_ids)) => {
                     transaction.rollback().await?;
-                    withdrawals::put_on_record(&mut connection, user_ids).await?;
+                    withdrawals::put_on_record(connection, user_ids).await?;
                 }
             }
         };

@@ -1,8 +1,8 @@
 //! What the lane of summaries does with a batch of notifications.
 //!
 //! All of a batch is read first, then written in one transaction, over and over while the database is away.
-//! When a row's data makes the transaction fail, the batch is halved until the row is found; halves may be
-//! written one after the other, as their order does not matter (design.md, law 3).
+//! When a row's data makes the transaction fail, or takes too long, the batch is halved until the row is found; halves
+//! may be written one after the other, as their order does not matter (design.md, law 3).
 //! Whether a user has withdrawn is known for sure only inside of that transaction (law 6). It is seldom so, hence a
 //! batch is read as if nobody had, and what belongs to those who have is taken out when the store says so.
 
@@ -22,13 +22,22 @@ use apollo_shared::secrets::Keyring;
 use apollo_shared::telemetry::with_causes;
 use apollo_shared::topology::Lane;
 use sqlx::PgPool;
+use std::collections::VecDeque;
+use std::future::Future;
+use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
 
 /// How long a batch is held while the database is away, before it goes back to its queue: well below the
 /// half hour after which RabbitMQ takes a consumer that acknowledges nothing for stuck.
-const LONGEST_HOLD: Duration = Duration::from_secs(600);
+const LONGEST_HOLD: Duration = Duration::from_secs(1200);
+
+/// How long reading a batch may take where no setting says otherwise.
+pub const READING_LIMIT: Duration = Duration::from_secs(60);
+
+/// Attempts at a single row that PostgreSQL did not get done with in time, before it becomes a dead letter.
+const ROW_ATTEMPTS: u32 = 3;
 
 /// Stores summaries.
 #[derive(Debug)]
@@ -43,6 +52,8 @@ pub struct SummariesHandler {
     pub raw: Arc<RawStore>,
     /// What becomes of the notifications as received.
     pub raw_notifications: RawNotifications,
+    /// How long reading a batch may take. It cannot be ended but with the program.
+    pub reading_limit: Duration,
     /// What is counted.
     pub metrics: Arc<Metrics>,
     /// Where the state of the database is told.
@@ -70,8 +81,9 @@ impl Handler for SummariesHandler {
     }
 
     async fn handle(&self, messages: Arc<Vec<Message>>, stop: &CancellationToken) -> Handled {
-        let Ok(mut reads) = self.reader().read(Arc::clone(&messages)).await else {
-            return Handled::GivenBack;
+        let reading = self.reader().read(Arc::clone(&messages));
+        let Some(mut reads) = self.in_time(&messages, reading).await else {
+            return Handled::Stuck;
         };
         loop {
             let withdrawn = match self.write(&batch(&messages, &reads), messages.len(), stop).await {
@@ -84,9 +96,10 @@ impl Handler for SummariesHandler {
                 }
                 Some(Attempt::Withdrawn(withdrawn)) => withdrawn,
             };
-            match self.reader().read_without(withdrawn, Arc::clone(&messages), reads).await {
-                Ok(rest) => reads = rest,
-                Err(_) => return Handled::GivenBack,
+            let reading = self.reader().read_without(withdrawn, Arc::clone(&messages), reads);
+            match self.in_time(&messages, reading).await {
+                Some(rest) => reads = rest,
+                None => return Handled::Stuck,
             }
         }
     }
@@ -103,7 +116,17 @@ enum Attempt<'a> {
 /// What PostgreSQL refuses, and why.
 struct Refused<'a> {
     what: Refusal<'a>,
+    reason: Reason,
     error: String,
+}
+
+/// A part of a batch that is still to be written.
+struct Pending<'a> {
+    batch: Batch<'a>,
+    /// How often PostgreSQL did not get done with it, as a single row.
+    timed_out: u32,
+    /// How many of its kind had got through when that happened for the first time.
+    others: u64,
 }
 
 enum Refusal<'a> {
@@ -114,6 +137,22 @@ enum Refusal<'a> {
 }
 
 impl SummariesHandler {
+    /// What reading gives; nothing, and a line in the log, if it does not end.
+    async fn in_time<T>(
+        &self,
+        messages: &[Message],
+        reading: impl Future<Output = io::Result<T>>,
+    ) -> Option<T> {
+        let error = match tokio::time::timeout(self.reading_limit, reading).await {
+            Ok(Ok(read)) => return Some(read),
+            Ok(Err(error)) => with_causes(&error),
+            Err(_) => format!("no end after {} s", self.reading_limit.as_secs()),
+        };
+        let named: Vec<String> = messages.iter().map(|message| message.envelope.to_string()).collect();
+        tracing::error!("reading failed: {error}; it is one of: {}", named.join(", "));
+        None
+    }
+
     fn reader(&self) -> Reader {
         Reader {
             registry: Arc::clone(&self.registry),
@@ -129,33 +168,63 @@ impl SummariesHandler {
         messages: usize,
         stop: &CancellationToken,
     ) -> Option<Attempt<'a>> {
+        let give_back = Instant::now() + LONGEST_HOLD;
+        let mut backoff = database_backoff();
         let mut refused = Vec::new();
-        let mut parts = vec![batch.clone()];
-        while let Some(part) = parts.pop() {
-            match self.write_when_possible(&part, messages, stop).await? {
-                Ok(Written::Stored(outcomes)) => self.count_outcomes(&outcomes),
+        let mut parts = VecDeque::from([Pending::new(batch.clone())]);
+        while let Some(part) = parts.pop_back() {
+            let error = match self.write_when_possible(&part.batch, messages, give_back, stop).await? {
+                Ok(Written::Stored(outcomes)) => {
+                    self.count_outcomes(&outcomes);
+                    continue;
+                }
                 Ok(Written::Withdrawn(withdrawn)) => return Some(Attempt::Withdrawn(withdrawn)),
-                Err(error) => match part.halves() {
-                    Some((left, right)) => parts.extend([left, right]),
-                    None => {
-                        let error = with_causes(&error);
-                        refused.extend(part.refusal().map(|what| Refused { what, error }));
+                Err(error) => error,
+            };
+            match (part.batch.halves(), &error) {
+                (Some((left, right)), _) => parts.extend([left, right].map(Pending::new)),
+                (None, StoreError::TimedOut(_)) if !self.is_at_fault(&part) => {
+                    if Instant::now() > give_back || !backoff.pause(stop).await {
+                        return None;
                     }
-                },
+                    // After all others, so that it is seen whether these fare better.
+                    let others = self.got_through(&part.batch);
+                    parts.push_front(part.timed_out(others));
+                }
+                (None, _) => {
+                    self.readiness.ready(DATABASE);
+                    let (reason, error) = (reason(&error), with_causes(&error));
+                    refused.extend(part.batch.refusal().map(|what| Refused { what, reason, error }));
+                }
             }
         }
         Some(Attempt::Written(refused))
     }
 
-    /// Writes `batch` as soon as the database can take it. The error is that of a row's data.
+    /// Whether a row, rather than the database, is to blame for yet another time-out: others got through meanwhile.
+    fn is_at_fault(&self, row: &Pending<'_>) -> bool {
+        row.timed_out + 1 >= ROW_ATTEMPTS && self.got_through(&row.batch) > row.others
+    }
+
+    /// How many of the same kind as a single row, or notification, the database has taken so far.
+    fn got_through(&self, single: &Batch<'_>) -> u64 {
+        match single.refusal() {
+            Some(Refusal::Row(table, _)) => {
+                self.metrics.taken(self.registry.tables()[table].summary_type.key)
+            }
+            Some(Refusal::Raw(_)) | None => self.metrics.commits(),
+        }
+    }
+
+    /// Writes `batch` as soon as the database can take it. The error is that of a row's data, or it took too long.
     async fn write_when_possible(
         &self,
         batch: &Batch<'_>,
         messages: usize,
+        give_back: Instant,
         stop: &CancellationToken,
     ) -> Option<Result<Written, StoreError>> {
         let store = Store { pool: &self.pool, registry: &self.registry, raw: &self.raw };
-        let give_back = Instant::now() + LONGEST_HOLD;
         let mut backoff = database_backoff();
         loop {
             let begun = Instant::now();
@@ -168,11 +237,14 @@ impl SummariesHandler {
                     return Some(Ok(written));
                 }
                 Err(error @ StoreError::Data(_)) => return Some(Err(error)),
-                Err(error @ StoreError::Unavailable(_)) => {
+                Err(error) => {
                     let reason = with_causes(&error);
                     tracing::warn!("a batch waits: {reason}");
                     self.metrics.retried(Lane::Summaries, messages);
                     self.readiness.not_ready(DATABASE, reason);
+                    if let StoreError::TimedOut(_) = error {
+                        return Some(Err(error));
+                    }
                 }
             }
             if Instant::now() > give_back || !backoff.pause(stop).await {
@@ -188,7 +260,7 @@ impl SummariesHandler {
         };
         let place = messages.iter().position(|message| message.envelope.message_id == message_id)?;
         let message = reads.get(place)?.message(&messages[place]);
-        let reason = Reason::RefusedByDatabase;
+        let reason = refused.reason;
         match refused.what {
             Refusal::Row(table, row) => {
                 self.metrics.rejected(self.registry.tables()[table].summary_type.key, 1);
@@ -217,6 +289,25 @@ impl SummariesHandler {
             outgoing.extend(notification.accounts);
         }
         outgoing
+    }
+}
+
+impl<'a> Pending<'a> {
+    fn new(batch: Batch<'a>) -> Self {
+        Self { batch, timed_out: 0, others: 0 }
+    }
+
+    /// The row once more, after a time-out.
+    fn timed_out(self, others: u64) -> Self {
+        let others = if self.timed_out == 0 { others } else { self.others };
+        Self { timed_out: self.timed_out + 1, others, ..self }
+    }
+}
+
+fn reason(error: &StoreError) -> Reason {
+    match error {
+        StoreError::TimedOut(_) => Reason::TimedOut,
+        StoreError::Data(_) | StoreError::Unavailable(_) => Reason::RefusedByDatabase,
     }
 }
 

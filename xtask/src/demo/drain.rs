@@ -23,7 +23,7 @@ const LIMIT: Duration = Duration::from_secs(24 * 3600);
 
 /// How many messages have been confirmed to the receiver so far.
 pub(super) fn confirmed(apollo: &Apollo) -> Result<f64> {
-    let metrics = Metrics::fetch([&apollo.receiver_metrics])?;
+    let metrics = Metrics::fetch(&apollo.receiver_metrics())?;
     Ok(metrics.sum("apollo_receiver_publish_confirm_seconds_count", &[]))
 }
 
@@ -69,7 +69,7 @@ struct Left {
 
 fn left(stack: &Stack, apollo: &Apollo, before: f64) -> Result<Left> {
     let confirmed = confirmed(apollo)? - before;
-    let workers = Metrics::fetch(&apollo.worker_metrics)?;
+    let workers = Metrics::fetch(&apollo.worker_metrics())?;
     let finished: f64 = ["stored", "dead"]
         .iter()
         .map(|outcome| {

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, fmt, time::Duration};
 use indicatif::{HumanBytes, HumanCount};
 use serde::Deserialize;
 
-use crate::metrics::Metrics;
+use crate::{metrics::Metrics, simulator::Verified};
 
 /// The result of `apollo-simulator consent --json`, as far as the table needs it.
 #[derive(Debug, Deserialize)]
@@ -53,24 +53,6 @@ pub(super) struct Latency {
     p50_ms: f64,
     p99_ms: f64,
     max_ms: f64,
-}
-
-/// The result of `apollo-simulator verify --json`.
-#[derive(Debug, Deserialize)]
-pub(super) struct Verified {
-    compared: u64,
-    missing: u64,
-    unexpected: u64,
-    different: u64,
-    of_others: u64,
-    differences: Vec<serde_json::Value>,
-}
-
-impl Verified {
-    /// Whether the database holds exactly what it must.
-    pub(super) fn is_clean(&self) -> bool {
-        self.missing + self.unexpected + self.different + self.of_others == 0
-    }
 }
 
 /// Everything that the table shows.

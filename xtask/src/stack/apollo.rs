@@ -1,4 +1,4 @@
-//! Apollo's own programs on a stack: migrations, one receiver behind nginx, workers, and a Garmin for participants to
+//! Apollo's own programs on a stack: migrations, receivers behind nginx, workers, and a Garmin for participants to
 //! consent at.
 
 use std::{
@@ -10,129 +10,173 @@ use std::{
 use anyhow::{Context, Result, ensure};
 
 use super::{
-    Garmin, Nginx, NginxOptions, Stack, StackFolder, ports, postgres,
-    process::{Process, Program},
+    Garmin, Nginx, NginxOptions, Service, SmallDisk, Stack, StackFolder, ports, postgres, process::Program,
     rabbitmq,
 };
 
 /// The database of the stack's Apollo.
 pub(crate) const DATABASE: &str = "apollo";
-const START_LIMIT: Duration = Duration::from_secs(60);
+const MIGRATION_LIMIT: Duration = Duration::from_secs(60);
+
+/// Which programs there are, and what each is told.
+pub struct Layout {
+    /// At least one.
+    pub receivers: Vec<ReceiverPlace>,
+    /// At least one.
+    pub workers: Vec<WorkerPlace>,
+    /// The simulator's options that say who has an account at Garmin.
+    pub accounts: Vec<String>,
+}
+
+impl Layout {
+    /// One receiver and so many workers, each connected directly.
+    ///
+    /// # Errors
+    /// The folder for the receiver's spool cannot be made.
+    pub(crate) fn plain(stack: &Stack, workers: usize, accounts: Vec<String>) -> Result<Self> {
+        let broker = |user| stack.rabbitmq.address.url_of(user, "/");
+        let database = stack.postgres.address.url_of(postgres::WORKER, DATABASE);
+        let worker = WorkerPlace { broker: broker(rabbitmq::WORKER), database };
+        let spool = stack.folder.subfolder("spool")?;
+        let receiver = ReceiverPlace { broker: broker(rabbitmq::RECEIVER), spool, disk: None };
+        Ok(Self { receivers: vec![receiver], workers: vec![worker; workers], accounts })
+    }
+}
+
+/// What a receiver is told.
+#[derive(Clone)]
+pub struct ReceiverPlace {
+    /// The broker's URL.
+    pub broker: String,
+    /// The folder of its spool.
+    pub spool: PathBuf,
+    /// The disk on which that is, if it is one that only those who enter it can see.
+    pub disk: Option<SmallDisk>,
+}
+
+/// What a worker is told.
+#[derive(Clone)]
+pub struct WorkerPlace {
+    /// The broker's URL.
+    pub broker: String,
+    /// The database's URL.
+    pub database: String,
+}
 
 /// A whole Apollo. Dropping it stops it: first what takes requests, then what stores them.
 pub struct Apollo {
     /// The edge.
     pub nginx: Nginx,
-    /// `apollo-receiver`.
-    pub receiver: Process,
-    /// `apollo-worker serve`.
-    pub workers: Vec<Process>,
-    /// Where the receiver's metrics are.
-    pub receiver_metrics: String,
-    /// Where the metrics of each worker are.
-    pub worker_metrics: Vec<String>,
+    /// Each an `apollo-receiver`.
+    pub receivers: Vec<Service>,
+    /// Each an `apollo-worker serve`.
+    pub workers: Vec<Service>,
     /// Where participants consent.
     pub garmin: Garmin,
 }
 
 impl Apollo {
-    /// Creates the database, migrates it and starts everything, with the programs in the folder `binaries`. `plan` are the
-    /// simulator's options that say who has an account at Garmin.
+    /// Creates the database, migrates it and starts everything, with the programs in the folder `binaries`.
     ///
     /// # Errors
     /// A program fails or does not become ready; the end of its log is in the error.
-    pub fn start(stack: &Stack, binaries: &Path, workers: usize, plan: &[String]) -> Result<Self> {
-        let garmin = Garmin::start(&stack.folder, binaries, plan)?;
+    pub fn start(stack: &Stack, binaries: &Path, layout: Layout) -> Result<Self> {
+        let garmin = Garmin::start(&stack.folder, binaries, &layout.accounts)?;
         let site = Site {
             stack: &stack.folder,
-            owner_database: stack.postgres.address.url_of(postgres::OWNER, DATABASE),
-            worker_database: stack.postgres.address.url_of(postgres::WORKER, DATABASE),
-            receiver_broker: stack.rabbitmq.address.url_of(rabbitmq::RECEIVER, "/"),
-            worker_broker: stack.rabbitmq.address.url_of(rabbitmq::WORKER, "/"),
             keys: new_keys(&stack.folder, binaries)?,
             garmin: &garmin,
             binaries: binaries.to_owned(),
         };
         stack.postgres.create_database(DATABASE)?;
-        site.migrate()?;
+        site.migrate(&stack.postgres.address.url_of(postgres::OWNER, DATABASE))?;
         // First the workers, which declare the queues that a receiver waits for.
-        let mut running = Vec::new();
-        let mut worker_metrics = Vec::new();
-        for number in 1..=workers {
-            let (worker, metrics) = ports::retry_with_new_ports(|| site.worker(number))?;
-            running.push(worker);
-            worker_metrics.push(metrics);
-        }
-        let (nginx, receiver, receiver_metrics) = ports::retry_with_new_ports(|| site.edge())?;
-        Ok(Self { nginx, receiver, workers: running, receiver_metrics, worker_metrics, garmin })
+        let workers = layout.workers.iter().zip(1..);
+        let workers =
+            workers.map(|(place, number)| ports::retry_with_new_ports(|| site.worker(place, number)));
+        let workers = workers.collect::<Result<_>>()?;
+        let (nginx, receivers) = ports::retry_with_new_ports(|| site.edge(&layout.receivers))?;
+        Ok(Self { nginx, receivers, workers, garmin })
+    }
+
+    /// Where the metrics of the receivers are.
+    #[must_use]
+    pub fn receiver_metrics(&self) -> Vec<String> {
+        self.receivers.iter().map(Service::metrics).collect()
+    }
+
+    /// Where the metrics of the workers are.
+    #[must_use]
+    pub fn worker_metrics(&self) -> Vec<String> {
+        self.workers.iter().map(Service::metrics).collect()
     }
 }
 
-/// What the programs are told.
+/// What all programs are told.
 struct Site<'a> {
     stack: &'a StackFolder,
-    owner_database: String,
-    worker_database: String,
-    receiver_broker: String,
-    worker_broker: String,
     keys: String,
     garmin: &'a Garmin,
     binaries: PathBuf,
 }
 
 impl Site<'_> {
-    fn migrate(&self) -> Result<()> {
-        let program = self.program("migrate", "apollo-worker").args(["migrate"]);
-        program.env("DATABASE__URL", &self.owner_database).run(self.stack, START_LIMIT)
+    fn migrate(&self, database: &str) -> Result<()> {
+        let program = self.program("migrate", "apollo-worker").env("DATABASE__URL", database);
+        program.args(["migrate"]).run(self.stack, MIGRATION_LIMIT)
     }
 
-    /// nginx, the receiver behind it, and the URL of the receiver's metrics. nginx comes first, because the receiver is
-    /// told its public address.
-    fn edge(&self) -> Result<(Nginx, Process, String)> {
-        let [port, admin] = ports::free()?;
-        let address = format!("127.0.0.1:{port}");
-        let nginx = Nginx::start(self.stack, &NginxOptions::for_receiver(&address))?;
-        let program = self
-            .program("receiver", "apollo-receiver")
-            .env("RABBITMQ__URL", &self.receiver_broker)
-            .env("RECEIVER__LISTEN", &address)
-            .env("RECEIVER__ADMIN_LISTEN", format!("127.0.0.1:{admin}"))
-            .env("RECEIVER__PUBLIC_URL", nginx.address.url())
-            .env("RECEIVER__SPOOL_DIR", self.stack.subfolder("spool")?);
-        let (receiver, metrics) = self.start_ready(program, "receiver", admin)?;
+    /// nginx and the receivers behind it. nginx comes first, because the receivers are told its public address.
+    fn edge(&self, places: &[ReceiverPlace]) -> Result<(Nginx, Vec<Service>)> {
+        let listeners = places.iter().map(|_| ports::free()).collect::<Result<Vec<[u16; 2]>>>()?;
+        let addresses = listeners.iter().map(|[port, _]| address(*port));
+        let nginx = Nginx::start(self.stack, &NginxOptions::for_receivers(addresses))?;
+        let url = nginx.address.url();
+        let mut receivers = Vec::new();
+        for (place, [port, admin]) in places.iter().zip(listeners) {
+            // Alone it needs no number.
+            let name = match places.len() {
+                1 => "receiver".to_owned(),
+                _ => format!("receiver-{}", receivers.len() + 1),
+            };
+            let program = self
+                .program(&name, "apollo-receiver")
+                .env("RABBITMQ__URL", &place.broker)
+                .env("RECEIVER__LISTEN", address(port))
+                .env("RECEIVER__ADMIN_LISTEN", address(admin))
+                .env("RECEIVER__PUBLIC_URL", &url)
+                .env("RECEIVER__SPOOL_DIR", &place.spool);
+            let program = match &place.disk {
+                Some(disk) => disk.seen_by(program)?,
+                None => program,
+            };
+            receivers.push(Service::start(self.stack, program, admin)?);
+        }
         self.stack.update(|state| {
-            state.urls.insert("consent page".to_owned(), nginx.address.url() + "/oauth/garmin/consent");
+            state.urls.insert("consent page".to_owned(), url + "/oauth/garmin/consent");
         })?;
-        Ok((nginx, receiver, metrics))
+        Ok((nginx, receivers))
     }
 
-    /// The process and the URL of its metrics.
-    fn worker(&self, number: usize) -> Result<(Process, String)> {
+    fn worker(&self, place: &WorkerPlace, number: usize) -> Result<Service> {
         let [admin] = ports::free()?;
-        let name = format!("worker-{number}");
         let program = self
-            .program(&name, "apollo-worker")
+            .program(&format!("worker-{number}"), "apollo-worker")
             .args(["serve"])
-            .env("DATABASE__URL", &self.worker_database)
-            .env("RABBITMQ__URL", &self.worker_broker)
-            .env("WORKER__ADMIN_LISTEN", format!("127.0.0.1:{admin}"));
-        self.start_ready(program, &name, admin)
-    }
-
-    fn start_ready(&self, program: Program, name: &str, admin: u16) -> Result<(Process, String)> {
-        let mut process = Process::start(self.stack, program)?;
-        process.wait_http(&format!("http://127.0.0.1:{admin}/health/ready"), START_LIMIT)?;
-        let metrics = format!("http://127.0.0.1:{admin}/metrics");
-        self.stack.update(|state| {
-            state.urls.insert(format!("{name} metrics"), metrics.clone());
-        })?;
-        Ok((process, metrics))
+            .env("RABBITMQ__URL", &place.broker)
+            .env("DATABASE__URL", &place.database)
+            .env("WORKER__ADMIN_LISTEN", address(admin));
+        Service::start(self.stack, program, admin)
     }
 
     fn program(&self, name: &str, binary: &str) -> Program {
         let program = Program::new(name, self.binaries.join(binary)).env("SECRETS__KEYS", &self.keys);
         self.garmin.environment.iter().fold(program, |program, (name, value)| program.env(name, value))
     }
+}
+
+fn address(port: u16) -> String {
+    format!("127.0.0.1:{port}")
 }
 
 /// A key of this stack's own, as an operator would make it.

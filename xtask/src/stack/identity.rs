@@ -21,16 +21,21 @@ impl ProcessIdentity {
     /// # Errors
     /// There is none.
     pub fn of(pid: u32) -> Result<Self> {
-        let (_, start_time) =
-            state_and_start_time(pid).with_context(|| format!("there is no process {pid}"))?;
-        Ok(Self { pid, start_time })
+        let stat = Stat::of(pid).with_context(|| format!("there is no process {pid}"))?;
+        Ok(Self { pid, start_time: stat.start_time })
+    }
+
+    /// The process that has this pid now, if that one has started it.
+    pub(crate) fn child_of(parent: u32, pid: u32) -> Option<Self> {
+        let stat = Stat::of(pid).filter(|stat| stat.parent == parent)?;
+        Some(Self { pid, start_time: stat.start_time })
     }
 
     /// Whether this very process is still running. One that has ended and was not yet collected by its parent is not.
     #[must_use]
     pub fn is_alive(self) -> bool {
-        state_and_start_time(self.pid)
-            .is_some_and(|(state, start_time)| start_time == self.start_time && !matches!(state, 'Z' | 'X'))
+        Stat::of(self.pid)
+            .is_some_and(|stat| stat.start_time == self.start_time && !matches!(stat.state, 'Z' | 'X'))
     }
 
     /// Sends a signal to this process, if it is still running.
@@ -61,16 +66,29 @@ impl ProcessIdentity {
     }
 }
 
-fn state_and_start_time(pid: u32) -> Option<(char, u64)> {
-    parse_stat(&fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)
+/// Fields 3, 4 and 22 of `/proc/<pid>/stat`.
+#[derive(Debug, PartialEq)]
+struct Stat {
+    state: char,
+    parent: u32,
+    start_time: u64,
 }
 
-/// Fields 3 and 22. The second field is the program's name in parentheses and may hold spaces and parentheses itself.
-fn parse_stat(stat: &str) -> Option<(char, u64)> {
-    let (_, fields) = stat.rsplit_once(')')?;
-    let mut fields = fields.split_whitespace();
-    let state = fields.next()?.chars().next()?;
-    Some((state, fields.nth(18)?.parse().ok()?))
+impl Stat {
+    fn of(pid: u32) -> Option<Self> {
+        Self::parse(&fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)
+    }
+
+    /// The second field is the program's name in parentheses and may hold spaces and parentheses itself.
+    fn parse(stat: &str) -> Option<Self> {
+        let (_, fields) = stat.rsplit_once(')')?;
+        let mut fields = fields.split_whitespace();
+        Some(Self {
+            state: fields.next()?.chars().next()?,
+            parent: fields.next()?.parse().ok()?,
+            start_time: fields.nth(17)?.parse().ok()?,
+        })
+    }
 }
 
 #[cfg(test)]
@@ -80,7 +98,7 @@ mod tests {
     #[test]
     fn stat_is_read_past_a_name_with_spaces_and_parentheses() {
         let stat = "42 (a) b (c)) S 1 42 42 0 -1 4194560 1 2 3 4 5 6 7 8 20 0 1 0 987654 1 1";
-        assert_eq!(parse_stat(stat), Some(('S', 987_654)));
+        assert_eq!(Stat::parse(stat), Some(Stat { state: 'S', parent: 1, start_time: 987_654 }));
     }
 
     #[test]

@@ -20,6 +20,7 @@ mod apollo;
 mod certificate;
 mod chromedriver;
 mod folder;
+mod freeze;
 mod garmin;
 mod identity;
 mod nginx;
@@ -27,7 +28,10 @@ mod packages;
 mod ports;
 pub mod postgres;
 pub mod process;
+mod proxy;
 pub mod rabbitmq;
+mod service;
+mod small_disk;
 mod state;
 mod sweep;
 mod test_stack;
@@ -37,7 +41,7 @@ use std::thread;
 
 use anyhow::{Context, Result};
 
-pub use apollo::Apollo;
+pub use apollo::{Apollo, Layout, ReceiverPlace, WorkerPlace};
 pub use certificate::{Authority, Certificate};
 pub use chromedriver::ChromeDriver;
 pub use folder::StackFolder;
@@ -48,12 +52,17 @@ pub use packages::{Purpose, install_missing};
 pub use ports::free as free_ports;
 pub use postgres::{PostgreSql, PostgresAddress};
 pub use rabbitmq::{RabbitMq, RabbitMqAddress};
+pub use service::Service;
+pub use small_disk::SmallDisk;
 pub use state::{ProcessRecord, STACK_FILE, StackState, StopSignal};
 pub use sweep::sweep;
 pub use test_stack::{BINARIES_VARIABLE, STACK_VARIABLE, TestStack, of_tests};
 
 pub(crate) use apollo::DATABASE;
 pub(crate) use folder::all_stacks;
+pub(crate) use freeze::Freeze;
+pub(crate) use process::peak_memory;
+pub(crate) use proxy::{Proxy, Traffic};
 pub(crate) use sweep::end;
 pub(crate) use wait::until as wait_until;
 

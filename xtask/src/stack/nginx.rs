@@ -15,7 +15,7 @@ use super::{
     account::is_root,
     certificate::{self, Certificate},
     packages, ports,
-    process::{Process, Program},
+    process::{Process, Program, peak_memory},
 };
 use crate::workspace;
 
@@ -110,6 +110,21 @@ impl Nginx {
     /// The system cannot say how it ended.
     pub fn stop(&mut self) -> Result<()> {
         self.process.stop().map(drop)
+    }
+
+    /// The process ids of its workers, those included that only finish what they began before a reload.
+    #[must_use]
+    pub fn workers(&self) -> Vec<u32> {
+        let master = self.process.pid();
+        let children =
+            fs::read_to_string(format!("/proc/{master}/task/{master}/children")).unwrap_or_default();
+        children.split_whitespace().filter_map(|pid| pid.parse().ok()).collect()
+    }
+
+    /// The most memory that each of its processes has had resident so far, added up, in bytes; `None` once it has ended.
+    #[must_use]
+    pub fn peak_memory(&self) -> Option<u64> {
+        [self.process.pid()].into_iter().chain(self.workers()).map(peak_memory).sum()
     }
 
     /// The last lines of what it printed.

@@ -15,6 +15,8 @@ use crate::{interrupt, ui};
 
 /// Debian's own start script; the one in `/usr/sbin` insists on being root or user rabbitmq.
 pub(crate) const RABBITMQ_SERVER: &str = "/usr/lib/rabbitmq/bin/rabbitmq-server";
+/// Beside it.
+pub(crate) const RABBITMQ_CONTROL: &str = "/usr/lib/rabbitmq/bin/rabbitmqctl";
 const POSTGRES_VERSIONS: &str = "/usr/lib/postgresql";
 /// What Debian asks before it starts a service during installation; 101 means that it must not.
 const POLICY: &str = "/usr/sbin/policy-rc.d";

@@ -30,6 +30,7 @@ const INHERITED: [&str; 6] = ["PATH", "HOME", "TMPDIR", "RUST_LOG", "RUST_BACKTR
 const TAIL_LINES: usize = 25;
 
 /// What to run and how to stop it.
+#[derive(Clone)]
 pub struct Program {
     name: String,
     path: PathBuf,
@@ -68,6 +69,15 @@ impl Program {
     #[must_use]
     pub fn env(mut self, name: impl AsRef<OsStr>, value: impl AsRef<OsStr>) -> Self {
         self.environment.push((name.as_ref().to_owned(), value.as_ref().to_owned()));
+        self
+    }
+
+    /// The same, started by another program that becomes it, such as nsenter.
+    #[must_use]
+    pub(crate) fn through(mut self, starter: PathBuf, arguments: &[&str]) -> Self {
+        let program = std::mem::replace(&mut self.path, starter);
+        let before = arguments.iter().map(OsString::from).chain([program.into_os_string()]);
+        self.arguments.splice(0..0, before);
         self
     }
 
@@ -183,6 +193,12 @@ impl Process {
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// Which process it is.
+    #[must_use]
+    pub fn identity(&self) -> ProcessIdentity {
+        self.identity
     }
 
     /// Its process id.

@@ -27,6 +27,7 @@ use super::{
 use crate::http;
 
 const START_LIMIT: Duration = Duration::from_secs(120);
+const CONTROL_LIMIT: Duration = Duration::from_secs(60);
 
 /// Where a private RabbitMQ listens (all on 127.0.0.1). Its administrator is `guest`; [`RECEIVER`] and [`WORKER`] have the
 /// rights of Apollo's programs. Each user's password is its name.
@@ -95,6 +96,16 @@ impl RabbitMqAddress {
         Ok(answer.and_then(|queue| queue["leader"].as_str().map(str::to_owned)))
     }
 
+    /// What is in the queues of a virtual host, and what became of it, as of a second ago.
+    ///
+    /// # Errors
+    /// RabbitMQ cannot be reached.
+    pub(crate) fn queues(&self, vhost: &str) -> Result<Vec<QueueCounts>> {
+        let answer = self.get(&format!("api/queues/{}", encoded(vhost)))?;
+        let queues = answer.as_ref().and_then(|answer| answer.as_array()).map(Vec::as_slice);
+        Ok(queues.unwrap_or_default().iter().map(QueueCounts::of).collect())
+    }
+
     /// The URL of a page of the management plugin.
     #[must_use]
     pub fn management_url(&self, path: &str) -> String {
@@ -102,7 +113,7 @@ impl RabbitMqAddress {
     }
 
     /// Asks the management API; `None` for what does not exist.
-    fn get(&self, path: &str) -> Result<Option<serde_json::Value>> {
+    pub(crate) fn get(&self, path: &str) -> Result<Option<serde_json::Value>> {
         let url = self.management_url(path);
         let response = http::agent().get(&url).header("authorization", http::GUEST).call();
         let mut response = response.with_context(|| format!("GET {url}"))?;
@@ -121,6 +132,26 @@ impl RabbitMqAddress {
             overview["node"] == self.node.as_str()
                 && listeners.iter().any(|listener| listener["port"] == self.amqp_port)
         })
+    }
+}
+
+/// What RabbitMQ counts of a queue.
+#[derive(Debug)]
+pub(crate) struct QueueCounts {
+    pub(crate) name: String,
+    /// Ready, and delivered but not acknowledged.
+    pub(crate) messages: u64,
+    /// Deliveries of what had been delivered before, since the broker's start.
+    pub(crate) redeliveries: u64,
+}
+
+impl QueueCounts {
+    fn of(queue: &serde_json::Value) -> Self {
+        Self {
+            name: queue["name"].as_str().unwrap_or_default().to_owned(),
+            messages: queue["messages"].as_u64().unwrap_or_default(),
+            redeliveries: queue["message_stats"]["redeliver"].as_u64().unwrap_or_default(),
+        }
     }
 }
 
@@ -260,6 +291,21 @@ impl RabbitMq {
     #[must_use]
     pub fn pid(&self) -> Option<u32> {
         fs::read_to_string(self.home.join("pid")).ok()?.trim().parse().ok()
+    }
+
+    /// Runs rabbitmqctl, which takes a few seconds.
+    ///
+    /// # Errors
+    /// It fails; the end of its log is in the error.
+    pub(crate) fn control(&self, arguments: &[&str]) -> Result<()> {
+        Program::new("rabbitmqctl", packages::RABBITMQ_CONTROL)
+            .args(["--node", &self.address.node])
+            .args(arguments)
+            .env("ERL_EPMD_ADDRESS", "127.0.0.1")
+            .env("ERL_EPMD_PORT", self.address.epmd_port.to_string())
+            .env("HOME", &self.home)
+            .env("RABBITMQ_CONF_ENV_FILE", self.home.join("rabbitmq-env.conf"))
+            .run(&self.stack, CONTROL_LIMIT)
     }
 
     /// The most memory the Erlang machine has had resident so far, in bytes.

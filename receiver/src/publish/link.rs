@@ -1,16 +1,16 @@
-//! The confirmed publisher: makes one message durable, or says that it is not.
+//! The connection that messages are published over.
 //!
-//! A supervisor keeps one connection; when that is lost, everything is built anew from the start. Each message
+//! A supervisor keeps one; when that is lost, or found too slow, everything is built anew from the start. Each message
 //! in flight has a channel to itself, lent from a pool, for these reasons:
 //! - lapin numbers a publish and queues its frames in two steps, so two publishes at once on one channel can
 //!   be confirmed for each other, and a returned message can be taken for its neighbour's;
 //! - the broker answers a message that it cannot take by closing the channel, which then harms no other;
 //! - what lies unconfirmed in the client is bounded by the number of channels.
 
+use super::ways::Ways;
+use super::{Message, NotPublished};
 use crate::metrics::Metrics;
-use apollo_shared::admin::Readiness;
 use apollo_shared::broker::{Broker, close};
-use apollo_shared::envelope::Envelope;
 use apollo_shared::publish::{PublishError, publish};
 use apollo_shared::retry::Backoff;
 use apollo_shared::telemetry::with_causes;
@@ -20,6 +20,7 @@ use lapin::options::ConfirmSelectOptions;
 use lapin::types::FieldTable;
 use lapin::{Channel, Connection, Event};
 use std::pin::pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::sync::{Semaphore, watch};
@@ -37,98 +38,20 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 /// A connection that was closed without an error is noticed by looking.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
-/// The component's name in readiness.
-const BROKER: &str = "broker";
-
-/// What is to be made durable.
-#[derive(Debug)]
-pub(crate) struct Message {
-    /// Its properties and headers.
-    pub(crate) envelope: Envelope,
-    /// Such as `push.dailies`.
-    pub(crate) routing_key: String,
-    /// JSON.
-    pub(crate) body: String,
-}
-
-/// A message is not durable, as far as is known.
-#[derive(Debug, Clone, thiserror::Error)]
-pub(crate) enum NotDurable {
-    /// There is no connection, or the broker lets nobody publish.
-    #[error("the broker is not available: {0}")]
-    Away(Arc<str>),
-    /// It was tried and failed.
-    #[error("the broker did not take the message")]
-    Failed(#[source] Arc<PublishError>),
-}
-
-impl From<PublishError> for NotDurable {
-    fn from(error: PublishError) -> Self {
-        Self::Failed(Arc::new(error))
-    }
-}
-
-impl From<lapin::Error> for NotDurable {
-    fn from(error: lapin::Error) -> Self {
-        PublishError::from(error).into()
-    }
-}
-
 #[derive(Debug, Clone)]
-enum Broking {
+pub(super) enum Broking {
     Away(Arc<str>),
     Up(Arc<Link>),
 }
 
-/// Publishes, for as many tasks as like, over the connection that the [`Supervisor`] keeps.
-#[derive(Debug, Clone)]
-pub(crate) struct Publisher {
-    broking: watch::Receiver<Broking>,
-    metrics: Metrics,
-}
-
-impl Publisher {
-    /// A publisher and the supervisor of its connection, which is yet to be run.
-    pub(crate) fn new(broker: Broker, readiness: Readiness, metrics: Metrics) -> (Self, Supervisor) {
-        let reason = "not connected yet";
-        readiness.not_ready(BROKER, reason);
-        let (sender, broking) = watch::channel(Broking::Away(reason.into()));
-        (Self { broking, metrics }, Supervisor { broker, readiness, broking: sender })
-    }
-
-    /// Returns when a quorum queue has confirmed the message. This is the one place that a 200 relies on,
-    /// and where a second way of making a message durable belongs.
-    ///
-    /// To be run to its end: a message once handed over keeps its channel until its fate is known.
-    pub(crate) async fn make_durable(&self, message: &Message) -> Result<(), NotDurable> {
-        let link = match &*self.broking.borrow() {
-            Broking::Up(link) => link.clone(),
-            Broking::Away(reason) => return Err(NotDurable::Away(reason.clone())),
-        };
-        let _permit = link.permits.acquire().await;
-        let channel = link.channel().await?;
-        let properties = message.envelope.to_properties(APP_ID, FieldTable::default());
-        let handed_over = Instant::now();
-        let outcome =
-            publish(&channel, EXCHANGE, &message.routing_key, properties, message.body.as_bytes()).await;
-        if outcome.is_ok() {
-            self.metrics.publish_confirm.observe(handed_over.elapsed().as_secs_f64());
-        }
-        link.take_back(channel);
-        if let Err(PublishError::Unroutable(_)) = outcome {
-            // A queue was deleted. A new start declares it again; what is in flight here may finish.
-            link.retired.cancel();
-        }
-        Ok(outcome?)
-    }
-}
-
 /// A connection, and the channels on it that are idle.
 #[derive(Debug)]
-struct Link {
+pub(super) struct Link {
     connection: Connection,
     idle: Mutex<Vec<Channel>>,
     permits: Semaphore,
+    /// Whether a message was ever confirmed over it.
+    proven: AtomicBool,
     /// Set when it is of no use any more.
     retired: CancellationToken,
 }
@@ -139,8 +62,37 @@ impl Link {
             connection,
             idle: Mutex::default(),
             permits: Semaphore::new(CHANNELS),
+            proven: AtomicBool::new(false),
             retired: CancellationToken::new(),
         }
+    }
+
+    /// Returns when a quorum queue has confirmed the message. To be run to its end: the channel is lent until then.
+    pub(super) async fn publish(&self, message: &Message, metrics: &Metrics) -> Result<(), NotPublished> {
+        let _permit = self.permits.acquire().await;
+        if self.retired.is_cancelled() {
+            return Err(NotPublished::Away("the connection was given up".into()));
+        }
+        let channel = self.channel().await?;
+        let properties = message.envelope.to_properties(APP_ID, FieldTable::default());
+        let handed_over = Instant::now();
+        let outcome =
+            publish(&channel, EXCHANGE, &message.routing_key, properties, message.body.as_bytes()).await;
+        if outcome.is_ok() {
+            self.proven.store(true, Ordering::Relaxed);
+            metrics.publish_confirm.observe(handed_over.elapsed().as_secs_f64());
+        }
+        self.take_back(channel);
+        if let Err(PublishError::Unroutable(_)) = outcome {
+            // A queue was deleted. A new start declares it again; what is in flight here may finish.
+            self.give_up();
+        }
+        Ok(outcome?)
+    }
+
+    /// Has the supervisor connect anew.
+    pub(super) fn give_up(&self) {
+        self.retired.cancel();
     }
 
     /// A channel in confirm mode that nobody else uses.
@@ -174,7 +126,7 @@ impl Link {
 
     fn retire_if_lost(&self) {
         if !self.connection.status().connected() {
-            self.retired.cancel();
+            self.give_up();
         }
     }
 }
@@ -182,26 +134,42 @@ impl Link {
 /// Keeps the publisher connected, and tells whether it is.
 pub(crate) struct Supervisor {
     broker: Broker,
-    readiness: Readiness,
+    ways: Ways,
     broking: watch::Sender<Broking>,
 }
 
+/// How a connection has ended.
+enum Ended {
+    /// It is to be closed, as the receiver stops.
+    Stopped(Arc<Link>),
+    /// It was lost, or given up.
+    Lost {
+        /// Whether a message was ever confirmed over it.
+        proven: bool,
+    },
+}
+
 impl Supervisor {
+    pub(super) fn new(broker: Broker, ways: Ways, broking: watch::Sender<Broking>) -> Self {
+        Self { broker, ways, broking }
+    }
+
     /// Connects, watches, and connects again, until `stop`; then closes the connection.
     pub(crate) async fn run(self, stop: CancellationToken) {
         let mut backoff = Backoff::new(FIRST_PAUSE, LONGEST_PAUSE);
         while let Some(attempt) = stop.run_until_cancelled(self.broker.connect()).await {
             match attempt {
-                Ok(connection) => {
-                    backoff.reset();
-                    if let Some(Link { connection, idle: _until_closed, .. }) =
-                        self.keep(connection, &stop).await
-                    {
-                        return close(connection).await;
+                Ok(connection) => match self.keep(connection, &stop).await {
+                    Ended::Stopped(link) => return end(link).await,
+                    Ended::Lost { proven } => {
+                        // A broker that can be connected to but confirms nothing is asked less and less often.
+                        if proven {
+                            backoff.reset();
+                        }
+                        tracing::warn!("connection to RabbitMQ lost or given up, connecting again");
+                        self.away("the connection was lost, or the broker was too slow");
                     }
-                    tracing::warn!("connection to RabbitMQ lost or given up, connecting again");
-                    self.away("the connection was lost");
-                }
+                },
                 Err(error) => {
                     let reason = with_causes(&error);
                     tracing::warn!("{reason}; trying again");
@@ -215,16 +183,16 @@ impl Supervisor {
     }
 
     /// Publishes over `connection` until it is lost, or until `stop`, when it is handed back to be closed.
-    async fn keep(&self, connection: Connection, stop: &CancellationToken) -> Option<Link> {
+    async fn keep(&self, connection: Connection, stop: &CancellationToken) -> Ended {
         let events = connection.events_listener();
         let link = Arc::new(Link::new(connection));
         tracing::info!("connected to RabbitMQ");
         self.up(&link);
         if stop.run_until_cancelled(self.watch(&link, events)).await.is_some() {
-            return None;
+            return Ended::Lost { proven: link.proven.load(Ordering::Relaxed) };
         }
         self.away("the receiver is stopping");
-        Arc::into_inner(link)
+        Ended::Stopped(link)
     }
 
     /// Returns when the connection is lost or given up.
@@ -253,12 +221,19 @@ impl Supervisor {
 
     fn up(&self, link: &Arc<Link>) {
         self.broking.send_replace(Broking::Up(link.clone()));
-        self.readiness.ready(BROKER);
+        self.ways.broker(None);
     }
 
     fn away(&self, reason: impl Into<String>) {
         let reason = reason.into();
         self.broking.send_replace(Broking::Away(reason.as_str().into()));
-        self.readiness.not_ready(BROKER, reason);
+        self.ways.broker(Some(reason));
+    }
+}
+
+/// Closes a connection, unless messages are still under way on it.
+async fn end(link: Arc<Link>) {
+    if let Some(Link { connection, idle: _until_closed, .. }) = Arc::into_inner(link) {
+        close(connection).await;
     }
 }

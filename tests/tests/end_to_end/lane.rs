@@ -1,0 +1,153 @@
+//! What a lane does when its work fails: no message is lost, none is blamed for what it has nothing to do with.
+
+use apollo_shared::admin::Readiness;
+use apollo_shared::broker::{Broker as BrokerAddress, BrokerConfig};
+use apollo_shared::envelope::{Envelope, Microseconds};
+use apollo_shared::topology::{DEAD, Lane};
+use apollo_tests::Result;
+use apollo_tests::site::Site;
+use apollo_tests::wait::eventually;
+use apollo_worker::config::LaneConfig;
+use apollo_worker::lane::{Handled, Handler, LaneRunner, StuckError};
+use apollo_worker::message::Message;
+use apollo_worker::metrics::Metrics;
+use clap::{Args as _, FromArgMatches as _};
+use lapin::types::FieldTable;
+use lapin::{Connection, ConnectionProperties};
+use serde_json::json;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+/// What becomes of a batch.
+#[derive(Clone, Copy)]
+enum Fate {
+    Panics,
+    GoesBack,
+    HasNoEnd,
+    IsDone,
+}
+
+/// Gives each batch the next fate; the last one is everybody's from then on.
+struct Scripted {
+    fates: Vec<Fate>,
+    batches: AtomicUsize,
+}
+
+impl Handler for Scripted {
+    fn lane(&self) -> Lane {
+        Lane::Summaries
+    }
+
+    async fn prepare(&self, _: &CancellationToken) -> bool {
+        true
+    }
+
+    async fn handle(&self, _: Arc<Vec<Message>>, _: &CancellationToken) -> Handled {
+        let batch = self.batches.fetch_add(1, Ordering::SeqCst);
+        match self.fates[batch.min(self.fates.len() - 1)] {
+            Fate::Panics => panic!("a defect"),
+            Fate::GoesBack => Handled::GivenBack,
+            Fate::HasNoEnd => Handled::Stuck,
+            Fate::IsDone => Handled::Done(Vec::new()),
+        }
+    }
+}
+
+/// A lane whose batches meet these fates, at a site whose queue holds one message.
+struct RunningLane {
+    site: Site,
+    envelope: Envelope,
+    handler: Arc<Scripted>,
+    stop: CancellationToken,
+    task: JoinHandle<Result<(), StuckError>>,
+}
+
+impl RunningLane {
+    async fn start(fates: &[Fate]) -> Result<Self> {
+        let site = Site::new().await?;
+        let envelope = Envelope { attempt: 3, ..Envelope::of_arrival("dailies", Microseconds::now(), None) };
+        site.broker().await?.publish(&envelope, br#"{"dailies": []}"#).await?;
+        let handler = Arc::new(Scripted { fates: fates.to_vec(), batches: AtomicUsize::new(0) });
+        let defaults = LaneConfig::augment_args(clap::Command::new("lane")).get_matches_from(["lane"]);
+        let runner = LaneRunner {
+            handler: Arc::clone(&handler),
+            broker: address(&site)?,
+            config: LaneConfig::from_arg_matches(&defaults)?,
+            metrics: Arc::new(Metrics::new()?),
+            readiness: Readiness::default(),
+        };
+        let stop = CancellationToken::new();
+        let task = tokio::spawn(runner.run(stop.clone()));
+        Ok(Self { site, envelope, handler, stop, task })
+    }
+
+    async fn has_handled(&self, batches: usize) -> Result<()> {
+        let enough = async || (self.handler.batches.load(Ordering::SeqCst) >= batches).then_some(());
+        eventually("the batches are handled", enough).await
+    }
+
+    /// Ends the lane politely. Returns its site.
+    async fn stop(self) -> Result<Site> {
+        self.stop.cancel();
+        self.task.await??;
+        Ok(self.site)
+    }
+}
+
+fn address(site: &Site) -> Result<BrokerAddress> {
+    let arguments = ["broker", "--rabbitmq-url", &site.rabbitmq_url()];
+    let matches = BrokerConfig::augment_args(clap::Command::new("broker")).get_matches_from(arguments);
+    Ok(BrokerAddress::new(&BrokerConfig::from_arg_matches(&matches)?, "test")?)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lane_outlives_a_panic() -> Result<()> {
+    let lane = RunningLane::start(&[Fate::Panics, Fate::Panics, Fate::IsDone]).await?;
+    lane.has_handled(3).await?;
+    let site = lane.stop().await?;
+    assert_eq!(site.broker().await?.waiting("apollo.summaries").await?, 0, "it was acknowledged");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_goes_back_to_its_queue_uses_up_neither_deliveries_nor_attempts() -> Result<()> {
+    let lane = RunningLane::start(&[Fate::GoesBack, Fate::IsDone]).await?;
+    let (broker, envelope) = (lane.site.broker().await?, lane.envelope.clone());
+    let retry = "apollo.retry.60";
+    let away = async || (broker.waiting(retry).await.ok()? == 1).then_some(());
+    eventually("the message waits for its next turn", away).await?;
+    let _site = lane.stop().await?;
+    assert_eq!(broker.waiting("apollo.summaries").await?, 0, "there are two of it");
+    let message = broker.take(retry).await?.ok_or("the message")?;
+    assert_eq!((message.envelope, message.routing_key.as_str()), (envelope, "push.dailies"));
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lane_whose_work_has_no_end_gives_up() -> Result<()> {
+    let lane = RunningLane::start(&[Fate::HasNoEnd]).await?;
+    assert!(lane.task.await?.is_err());
+    let broker = lane.site.broker().await?;
+    let again = async || (broker.waiting("apollo.summaries").await.ok()? == 1).then_some(());
+    eventually("the message is in its queue again", again).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_message_is_not_acknowledged_before_its_dead_letter_is_confirmed() -> Result<()> {
+    let site = Site::new().await?;
+    let (broker, worker) = (site.broker().await?, site.worker(&[]).await?);
+    // Nothing takes dead letters any more; a lane that starts anew declares the binding anew.
+    let connection = Connection::connect(&site.rabbitmq_url(), ConnectionProperties::default()).await?;
+    let channel = connection.create_channel().await?;
+    channel.queue_unbind(DEAD.into(), DEAD.into(), "#".into(), FieldTable::default()).await?;
+    let envelope = Envelope::of_arrival("dailies", Microseconds::now(), None);
+    let body = json!({"dailies": [{"userId": 7}]});
+    broker.publish(&envelope, body.to_string().as_bytes()).await?;
+    worker.has_stored(1).await?;
+    let letters = broker.take_all(DEAD).await?;
+    assert_eq!(letters.len(), 1, "the letter was lost, or published twice");
+    assert_eq!(letters[0].envelope.message_id, envelope.message_id);
+    Ok(())
+}

@@ -1,0 +1,159 @@
+//! The receiver's own disk: a 200 holds while the broker is away, and everything arrives in the end.
+
+use apollo_tests::Result;
+use apollo_tests::programs::SECRETS_KEYS;
+use apollo_tests::site::Site;
+use apollo_tests::wait::eventually;
+use reqwest::{Client, StatusCode};
+use serde_json::json;
+use std::net::TcpListener;
+use std::path::Path;
+use std::time::Duration;
+use xtask::stack::process::{Process, Program};
+use xtask::stack::{Stack, StackFolder, free_ports, of_tests};
+
+const DAILIES: &str = "/api_client/garmin/dailies";
+const MESSAGES: &str = "apollo_receiver_spool_messages";
+const STORED: &str = "SELECT count(*) FROM garmin_wellness.daily_summary";
+
+fn daily(steps: i64) -> String {
+    json!({"dailies": [{"userId": "u", "startTimeInSeconds": 1794265200 + steps, "steps": steps}]})
+        .to_string()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_acknowledged_while_the_broker_was_away_arrives_with_the_time_of_its_arrival() -> Result<()>
+{
+    let mut servers = Stack::start("spool")?;
+    let site = Site::on(servers.postgres.address.clone(), servers.rabbitmq.address.clone()).await?;
+    servers.rabbitmq.stop()?;
+
+    let receiver = site.starting_receiver(&[]).await?;
+    receiver.ready().await?;
+    for steps in 0..20 {
+        receiver.accept(DAILIES, daily(steps)).await?;
+    }
+    receiver.shows(MESSAGES, 20.0).await?;
+    let first_arrivals_were_before: i64 =
+        sqlx::query_scalar("SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint")
+            .fetch_one(&site.pool)
+            .await?;
+
+    servers.rabbitmq.restart()?;
+    receiver.shows(MESSAGES, 0.0).await?;
+    receiver.accept(DAILIES, daily(20)).await?;
+    let worker = site.worker(&[]).await?;
+    worker.has_stored(21).await?;
+    assert_eq!(site.count(STORED).await?, 21);
+    let early: i64 = sqlx::query_scalar(
+        "SELECT count(*) FROM garmin_wellness.daily_summary
+         WHERE received_at < to_timestamp($1::double precision / 1000000)",
+    )
+    .bind(first_arrivals_were_before)
+    .fetch_one(&site.pool)
+    .await?;
+    assert_eq!(early, 20, "received_at is the time of the first arrival");
+    Ok(())
+}
+
+/// A receiver as a process of its own, which can be killed.
+struct Killable<'a> {
+    stack: &'a StackFolder,
+    broker: String,
+    spool: &'a Path,
+    ports: [u16; 2],
+}
+
+impl Killable<'_> {
+    fn start(&self) -> Result<Process> {
+        let [port, admin] = self.ports;
+        let program = Program::new("receiver", of_tests()?.binary("apollo-receiver"))
+            .env("RABBITMQ__URL", &self.broker)
+            .env("SECRETS__KEYS", SECRETS_KEYS)
+            .env("RECEIVER__LISTEN", format!("127.0.0.1:{port}"))
+            .env("RECEIVER__ADMIN_LISTEN", format!("127.0.0.1:{admin}"))
+            .env("RECEIVER__SPOOL_DIR", self.spool);
+        let mut receiver = Process::start(self.stack, program)?;
+        receiver.wait_http(&format!("http://127.0.0.1:{admin}/health/ready"), Duration::from_secs(60))?;
+        Ok(receiver)
+    }
+
+    async fn post(&self, body: String) -> Result<StatusCode> {
+        let url = format!("http://127.0.0.1:{}{DAILIES}", self.ports[0]);
+        Ok(Client::new().post(url).body(body).send().await?.status())
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_spool_survives_a_kill_and_is_emptied_by_the_next_start() -> Result<()> {
+    let site = Site::new().await?;
+    let (stack, spool) = (StackFolder::create("spool")?, tempfile::tempdir()?);
+    let nobody = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
+    let away = format!("amqp://guest:guest@{nobody}/%2f");
+    let mut receiver = Killable { stack: &stack, broker: away, spool: spool.path(), ports: free_ports()? };
+    for round in 0..3 {
+        let mut process = receiver.start()?;
+        for steps in 0..10 {
+            assert_eq!(receiver.post(daily(round * 10 + steps)).await?, StatusCode::OK);
+        }
+        process.kill()?;
+    }
+
+    receiver.broker = site.rabbitmq_url();
+    let _process = receiver.start()?;
+    site.worker(&[]).await?.has_stored(30).await?;
+    assert_eq!(site.count(STORED).await?, 30);
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_full_spool_is_a_503_until_the_broker_is_back() -> Result<()> {
+    let mut servers = Stack::start("spool")?;
+    let site = Site::on(servers.postgres.address.clone(), servers.rabbitmq.address.clone()).await?;
+    servers.rabbitmq.stop()?;
+    let receiver = site.starting_receiver(&["--receiver-spool-max-bytes", "65536"]).await?;
+    let mut accepted = 0;
+    let refusal = loop {
+        // Random, so that it cannot be compressed away.
+        let padding: String = (0..200).map(|_| uuid::Uuid::new_v4().simple().to_string()).collect();
+        let body = json!({"dailies": [{
+            "userId": "u", "startTimeInSeconds": 1794265200 + accepted, "padding": padding,
+        }]});
+        let answer = receiver.post(DAILIES, body.to_string()).await?;
+        if answer.status() != StatusCode::OK {
+            break answer;
+        }
+        accepted += 1;
+    };
+    assert_eq!(refusal.status(), StatusCode::SERVICE_UNAVAILABLE);
+    assert!(refusal.headers().contains_key("retry-after"));
+    let reasons = receiver.not_ready().await?;
+    assert!(reasons.contains("broker: ") && reasons.contains("RECEIVER__SPOOL_MAX_BYTES"), "{reasons}");
+
+    servers.rabbitmq.restart()?;
+    receiver.ready().await?;
+    receiver.shows(MESSAGES, 0.0).await?;
+    let worker = site.worker(&[]).await?;
+    worker.has_stored(usize::try_from(accepted)?).await?;
+    assert_eq!(site.count(STORED).await?, accepted);
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_broker_refuses_is_kept_and_the_queue_made_again() -> Result<()> {
+    let site = Site::new().await?;
+    let receiver = site.receiver(&[]).await?;
+    receiver.accept(DAILIES, daily(0)).await?;
+    let worker = site.worker(&[]).await?;
+    worker.has_stored(1).await?;
+    worker.stop().await?;
+
+    site.broker().await?.delete("apollo.summaries").await?;
+    receiver.accept(DAILIES, daily(1)).await?;
+    receiver.shows(MESSAGES, 0.0).await?;
+    let worker = site.worker(&[]).await?;
+    let both = async || (site.count(STORED).await.ok()? == 2).then_some(());
+    eventually("both are stored", both).await?;
+    drop(worker);
+    Ok(())
+}

@@ -1,0 +1,188 @@
+//! The queue of dead letters, for the operator's commands.
+//!
+//! Letters are fetched one by one and stay unacknowledged until they are dealt with: whatever happens to the command,
+//! the broker puts the rest back where it was. A look goes over no more letters than there were when it began, so a
+//! letter that dies again at once is not met a second time. Two commands at once would hide letters from each other,
+//! so the second is refused: an exclusive queue is the lock, which the broker frees with its connection.
+
+pub mod file;
+mod letter;
+
+pub use letter::Letter;
+
+use apollo_shared::broker::{self, Broker, ConnectError};
+use apollo_shared::envelope::EnvelopeError;
+use apollo_shared::publish::{PublishError, publish};
+use apollo_shared::retry::Backoff;
+use apollo_shared::topology::{DEAD, EXCHANGE};
+use lapin::message::BasicGetMessage;
+use lapin::options::{BasicAckOptions, BasicGetOptions, ConfirmSelectOptions, QueueDeclareOptions};
+use lapin::protocol::{AMQPErrorKind, AMQPSoftError};
+use lapin::types::FieldTable;
+use lapin::{Channel, Connection};
+use std::time::Duration;
+use tokio_util::sync::CancellationToken;
+
+/// The exclusive queue that is the lock.
+const LOCK: &str = "apollo.dead.lock";
+
+/// How long the broker may take to put letters back after a look.
+const PUT_BACK: Duration = Duration::from_secs(10);
+
+/// Why dead letters cannot be worked with.
+#[derive(Debug, thiserror::Error)]
+pub enum DeadLettersError {
+    /// The broker is away.
+    #[error("no connection")]
+    Connect(#[from] ConnectError),
+    /// The connection failed; what was not dealt with is in the queue again.
+    #[error("the connection to RabbitMQ failed; letters that were not dealt with are in the queue again")]
+    Connection(#[from] lapin::Error),
+    /// Another command is at it.
+    #[error(
+        "another `apollo-worker dead-letters` is at work on this broker, and letters that it holds cannot be seen: \
+         wait until it has ended"
+    )]
+    Busy,
+    /// A letter was dealt with, but is in the queue again.
+    #[error(
+        "a letter was not acknowledged, so it is in the queue again: it has been published or saved, which may be \
+         done twice"
+    )]
+    NotAcknowledged,
+    /// The letter could not be published.
+    #[error("the letter {letter} could not be published; it is still a dead letter")]
+    Publish {
+        /// Its id.
+        letter: String,
+        /// Why.
+        source: PublishError,
+    },
+    /// The letter is no message of Apollo's.
+    #[error("a letter cannot be replayed, only dropped, as Apollo did not publish it")]
+    NotApollos(#[from] EnvelopeError),
+}
+
+/// What becomes of a letter.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// It stays in its place.
+    Keep,
+    /// It leaves the queue for good.
+    Remove,
+}
+
+/// How a look at the queue ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum End {
+    /// With the last letter.
+    Complete,
+    /// Before that, as it was told to.
+    Stopped,
+}
+
+/// The queue, held against other operators.
+pub struct DeadLetters {
+    connection: Connection,
+    publisher: Channel,
+}
+
+impl DeadLetters {
+    /// Connects, and keeps others out.
+    ///
+    /// # Errors
+    /// See [`DeadLettersError`].
+    pub async fn open(broker: &Broker) -> Result<Self, DeadLettersError> {
+        let connection = broker.connect().await?;
+        let exclusive = QueueDeclareOptions { exclusive: true, ..Default::default() };
+        let lock = connection.create_channel().await?;
+        lock.queue_declare(LOCK.into(), exclusive, FieldTable::default()).await.map_err(locked)?;
+        let publisher = connection.create_channel().await?;
+        publisher.confirm_select(ConfirmSelectOptions::default()).await?;
+        Ok(Self { connection, publisher })
+    }
+
+    /// How many letters there are.
+    ///
+    /// # Errors
+    /// The connection failed.
+    pub async fn count(&self) -> Result<u32, DeadLettersError> {
+        let passive = QueueDeclareOptions { passive: true, durable: true, ..Default::default() };
+        let queue = self.publisher.queue_declare(DEAD.into(), passive, FieldTable::default()).await?;
+        Ok(queue.message_count())
+    }
+
+    /// Shows `visit` every letter that is there now, oldest first, until `stop`.
+    ///
+    /// # Errors
+    /// The connection failed, or `visit` did.
+    pub async fn visit<E: From<DeadLettersError>>(
+        &self,
+        stop: &CancellationToken,
+        mut visit: impl AsyncFnMut(Letter) -> Result<Verdict, E>,
+    ) -> Result<End, E> {
+        let (mut left, mut kept) = (self.count().await?, 0);
+        let channel = self.connection.create_channel().await.map_err(DeadLettersError::from)?;
+        while left > 0 && !stop.is_cancelled() {
+            let Some(BasicGetMessage { mut delivery, .. }) = get(&channel).await? else { break };
+            left -= 1;
+            match visit(Letter::of_delivery(&mut delivery)).await? {
+                Verdict::Keep => kept += 1,
+                Verdict::Remove => {
+                    let acked = delivery.ack(BasicAckOptions::default()).await;
+                    if !acked.map_err(DeadLettersError::from)? {
+                        return Err(DeadLettersError::NotAcknowledged.into());
+                    }
+                }
+            }
+        }
+        channel.close(200, "the letters are put back".into()).await.map_err(DeadLettersError::from)?;
+        self.wait_for(kept).await?;
+        Ok(if stop.is_cancelled() { End::Stopped } else { End::Complete })
+    }
+
+    /// Waits, not for ever, until letters that were not acknowledged can be fetched again.
+    async fn wait_for(&self, letters: u32) -> Result<(), DeadLettersError> {
+        let given_up = CancellationToken::new();
+        let _timer = tokio::spawn({
+            let given_up = given_up.clone();
+            async move {
+                tokio::time::sleep(PUT_BACK).await;
+                given_up.cancel();
+            }
+        });
+        let mut backoff = Backoff::new(Duration::from_millis(10), Duration::from_millis(200));
+        while self.count().await? < letters && backoff.pause(&given_up).await {}
+        Ok(())
+    }
+
+    /// Publishes a letter as what it was, to where it was first published; its version among others is the old one.
+    ///
+    /// # Errors
+    /// See [`DeadLettersError`]; the letter must not be removed then.
+    pub async fn republish(&self, letter: &Letter) -> Result<(), DeadLettersError> {
+        let properties = letter.properties()?;
+        let published =
+            publish(&self.publisher, EXCHANGE, &letter.routing_key, properties, &letter.body).await;
+        published.map_err(|source| DeadLettersError::Publish { letter: letter.id(), source })
+    }
+
+    /// Lets others in.
+    pub async fn close(self) {
+        broker::close(self.connection).await;
+    }
+}
+
+async fn get(channel: &Channel) -> Result<Option<BasicGetMessage>, DeadLettersError> {
+    Ok(channel.basic_get(DEAD.into(), BasicGetOptions::default()).await?)
+}
+
+fn locked(error: lapin::Error) -> DeadLettersError {
+    let is_locked = match error.kind() {
+        lapin::ErrorKind::ProtocolError(error) => {
+            *error.kind() == AMQPErrorKind::Soft(AMQPSoftError::RESOURCELOCKED)
+        }
+        _ => false,
+    };
+    if is_locked { DeadLettersError::Busy } else { error.into() }
+}
