@@ -11,7 +11,7 @@ use crate::config::secret;
 use crate::telemetry::with_causes;
 use crate::topology::{self, TopologyError};
 use clap::Args;
-pub use error::{BrokerConfigError, ConnectError};
+pub use error::{BrokerConfigError, ConnectError, Refusal};
 use lapin::tcp::OwnedTLSConfig;
 use lapin::uri::{AMQPScheme, AMQPUri};
 use lapin::{Connection, ConnectionProperties};
@@ -135,16 +135,21 @@ impl Broker {
     }
 
     async fn connect_to(&self, uri: &AMQPUri) -> Result<Connection, ConnectError> {
-        let node = || format!("{}:{}", uri.authority.host, uri.authority.port);
-        let timed_out = |limit| ConnectError::TimedOut { node: node(), limit };
-        let connection = timeout(CONNECT_TIMEOUT, self.open(uri)).await;
-        let connection = connection
-            .map_err(|_| timed_out(CONNECT_TIMEOUT))?
-            .map_err(|source| ConnectError::of(node(), uri.scheme == AMQPScheme::AMQPS, source))?;
-        let declared = timeout(DECLARE_TIMEOUT, self.prepare(&connection)).await;
-        declared
-            .map_err(|_| timed_out(DECLARE_TIMEOUT))?
-            .map_err(|source| ConnectError::Topology { node: node(), source })?;
+        self.attempt(uri).await.map_err(|reason| {
+            let node = format!("{}:{}", uri.authority.host, uri.authority.port);
+            ConnectError { node, reason }
+        })
+    }
+
+    async fn attempt(&self, uri: &AMQPUri) -> Result<Connection, Refusal> {
+        let connection = timeout(CONNECT_TIMEOUT, self.open(uri))
+            .await
+            .map_err(|_| Refusal::TimedOut(CONNECT_TIMEOUT))?
+            .map_err(|source| Refusal::of(source, uri.scheme == AMQPScheme::AMQPS))?;
+        timeout(DECLARE_TIMEOUT, self.prepare(&connection))
+            .await
+            .map_err(|_| Refusal::TimedOut(DECLARE_TIMEOUT))?
+            .map_err(Refusal::Topology)?;
         Ok(connection)
     }
 

@@ -33,28 +33,27 @@ pub enum BrokerConfigError {
 
 /// A node could not be connected to.
 #[derive(Debug, thiserror::Error)]
-pub enum ConnectError {
+#[error("RabbitMQ at {node}")]
+pub struct ConnectError {
+    /// Host and port.
+    pub node: String,
+    /// Why.
+    #[source]
+    pub reason: Refusal,
+}
+
+/// Why a node could not be connected to.
+#[derive(Debug, thiserror::Error)]
+pub enum Refusal {
     /// The node refused or failed.
-    #[error("RabbitMQ at {node} cannot be reached")]
-    Failed {
-        /// Host and port.
-        node: String,
-        /// Why.
-        source: lapin::Error,
-    },
-    /// The node did not answer in time.
-    #[error("RabbitMQ at {node} did not answer within {} s", limit.as_secs())]
-    TimedOut {
-        /// Host and port.
-        node: String,
-        /// How long it was given.
-        limit: Duration,
-    },
+    #[error("it cannot be reached")]
+    Failed(#[source] lapin::Error),
+    /// The node did not answer in this time.
+    #[error("it did not answer within {} s", .0.as_secs())]
+    TimedOut(Duration),
     /// The node is not who it should be; it has been told nothing.
-    #[error("RabbitMQ at {node} is not trusted: {reason} (RABBITMQ__CA_FILE adds authorities)")]
+    #[error("it is not trusted: {reason} (RABBITMQ__CA_FILE adds authorities)")]
     Untrusted {
-        /// Host and port.
-        node: String,
         /// In plain words.
         reason: &'static str,
         /// In rustls' words.
@@ -62,60 +61,37 @@ pub enum ConnectError {
     },
     /// The address says amqps://, and the port speaks something else.
     #[error(
-        "RabbitMQ at {node} does not speak TLS at this port: write amqps:// with its TLS port (5671 unless configured \
-         otherwise)"
+        "it does not speak TLS at this port: write amqps:// with its TLS port (5671 unless configured otherwise)"
     )]
-    NotTls {
-        /// Host and port.
-        node: String,
-        /// Why.
-        source: lapin::Error,
-    },
+    NotTls(#[source] lapin::Error),
     /// The address says amqp://, and the other side has ended the connection without a word, as a TLS port does.
     #[error(
-        "RabbitMQ at {node} does not answer in AMQP: if this is its TLS port (often 5671), write amqps:// instead of amqp://"
+        "it ended the connection before a word of AMQP: if this is its TLS port (often 5671), write amqps:// instead of amqp://"
     )]
-    NotAmqp {
-        /// Host and port.
-        node: String,
-        /// Why.
-        source: lapin::Error,
-    },
+    NotAmqp(#[source] lapin::Error),
     /// The user is unknown, or the password is wrong.
-    #[error("RabbitMQ at {node} refuses the user or the password of RABBITMQ__URL")]
-    Login {
-        /// Host and port.
-        node: String,
-        /// Why.
-        source: lapin::Error,
-    },
+    #[error("it refuses the user or the password of RABBITMQ__URL")]
+    Login(#[source] lapin::Error),
     /// It was reached, and has not what Apollo needs.
-    #[error("RabbitMQ at {node} cannot be used yet")]
-    Topology {
-        /// Host and port.
-        node: String,
-        /// Why.
-        source: TopologyError,
-    },
+    #[error("it cannot be used yet")]
+    Topology(#[source] TopologyError),
 }
 
-impl ConnectError {
+impl Refusal {
     /// What lapin's error means for whoever has written the address.
-    pub(super) fn of(node: String, over_tls: bool, source: lapin::Error) -> Self {
+    pub(super) fn of(source: lapin::Error, over_tls: bool) -> Self {
         match source.kind() {
             ErrorKind::IOError(error) => match tls::distrust(error) {
-                Some(reason) => Self::Untrusted { node, reason, source },
-                None if tls::is_foreign(error) => Self::NotTls { node, source },
+                Some(reason) => Self::Untrusted { reason, source },
+                None if tls::is_foreign(error) => Self::NotTls(source),
                 None if !over_tls && error.kind() == io::ErrorKind::ConnectionAborted => {
-                    Self::NotAmqp { node, source }
+                    Self::NotAmqp(source)
                 }
-                None => Self::Failed { node, source },
+                None => Self::Failed(source),
             },
-            ErrorKind::ParsingError(_) => Self::NotAmqp { node, source },
-            ErrorKind::ProtocolError(error) if error.get_id() == ACCESS_REFUSED => {
-                Self::Login { node, source }
-            }
-            _ => Self::Failed { node, source },
+            ErrorKind::ParsingError(_) => Self::NotAmqp(source),
+            ErrorKind::ProtocolError(error) if error.get_id() == ACCESS_REFUSED => Self::Login(source),
+            _ => Self::Failed(source),
         }
     }
 }

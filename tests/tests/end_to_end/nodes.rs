@@ -1,5 +1,6 @@
 //! Several broker nodes, and nodes that are dead or frozen.
 
+use super::outages::{converged, plan, push};
 use apollo_shared::broker::{Broker, BrokerConfig};
 use apollo_tests::Result;
 use apollo_tests::site::Site;
@@ -12,7 +13,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use tokio::io::AsyncReadExt as _;
 use tokio::net::TcpListener;
-use xtask::stack::{RabbitMq, StackFolder, free_ports, of_tests};
+use xtask::stack::{RabbitMq, StackFolder, free_ports, of_tests, rabbitmq};
 
 const DAILIES: &str = "/api_client/garmin/dailies";
 
@@ -118,4 +119,32 @@ async fn a_frozen_broker_is_noticed_by_its_missing_heartbeats_and_all_goes_on_af
         (site.count(sql).await.ok()? == kept).then_some(())
     };
     eventually("all of them are stored", stored).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_node_that_leads_the_queues_may_be_killed_under_load() -> Result<()> {
+    let folder = StackFolder::create("cluster")?;
+    let mut cluster = RabbitMq::start_cluster(&folder, 3)?;
+    let mut site = Site::on(of_tests()?.postgres, cluster[0].address.clone()).await?;
+    let nodes = |user| {
+        let urls: Vec<String> = cluster.iter().map(|node| node.address.url_of(user, site.name())).collect();
+        urls.join(",")
+    };
+    let (of_receiver, of_worker) = (nodes(rabbitmq::RECEIVER), nodes(rabbitmq::WORKER));
+    (site.addresses.receiver_broker, site.addresses.worker_broker) = (of_receiver, of_worker);
+    let workers = (site.worker(&[]).await?, site.worker(&[]).await?);
+    let receiver = site.receiver(&[]).await?;
+    let plan = plan(60);
+    let pushing = tokio::spawn(push(plan, receiver.url().to_owned()));
+
+    let stored = "SELECT count(*) FROM garmin_raw.notification";
+    eventually("some is stored", async || (site.count(stored).await.ok()? >= 60).then_some(())).await?;
+    let leader = cluster[0].address.leader(site.name(), "apollo.summaries")?;
+    let place = cluster.iter().position(|node| Some(&node.address.node) == leader.as_ref());
+    cluster[place.ok_or("no node leads")?].kill()?;
+
+    assert!(pushing.await??.complete, "Garmin gave up on some");
+    converged(&site, plan).await?;
+    drop(workers);
+    Ok(())
 }

@@ -92,20 +92,20 @@ async fn a_worker_without_a_database_holds_what_it_has_and_goes_on_by_itself() -
 }
 
 /// Plays Garmin until everything is acknowledged.
-async fn push(plan: Plan, url: String) -> Result<SendReport> {
+pub(super) async fn push(plan: Plan, url: String) -> Result<SendReport> {
     let options = SendOptions { concurrency: 8, ..SendOptions::new(url.parse()?) };
     Ok(send(&plan, &options, CancellationToken::new(), |_| {}).await?)
 }
 
 /// Waits until the queue is empty and the database holds what the plan makes, and nothing else.
-async fn converged(site: &Site, plan: Plan) -> Result<()> {
+pub(super) async fn converged(site: &Site, plan: Plan) -> Result<()> {
     let options = site.database_url().parse()?;
     let pool = sqlx::postgres::PgPoolOptions::new().max_connections(1).connect_with(options).await?;
     let compared = async || verify(&pool, &plan).await.ok().filter(VerifyReport::is_clean);
     eventually("the database is as the simulator expects", compared).await.map(drop)
 }
 
-fn plan(users: u32) -> Plan {
+pub(super) fn plan(users: u32) -> Plan {
     Plan { users, days: 3, seed: 7, sample_interval_seconds: Some(1800) }
 }
 

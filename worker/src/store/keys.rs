@@ -75,8 +75,12 @@ pub async fn unregister(connection: &mut PgConnection, key_ids: &[&str]) -> sqlx
 /// A column of sealed values.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SealedColumn {
-    /// Its table, with the schema.
+    /// Its table, or the partition that this is about, with the schema.
     pub table: String,
+    /// The table by which it is reached: a role's rights are those on a whole table, not on its partitions, …
+    whole: &'static str,
+    /// … and which of its rows are meant.
+    rows: String,
     column: &'static str,
     /// What its values are sealed for, which also tells the rows apart, as `bytea`, …
     context: &'static str,
@@ -105,6 +109,8 @@ pub struct SealedValue {
 pub async fn columns(connection: &mut PgConnection) -> sqlx::Result<Vec<SealedColumn>> {
     let consents = SealedColumn {
         table: "garmin_oauth.request_token".to_owned(),
+        whole: "garmin_oauth.request_token",
+        rows: "true".to_owned(),
         column: "sealed",
         context: "uuid_send(consent_id)",
         key: "consent_id",
@@ -114,22 +120,25 @@ pub async fn columns(connection: &mut PgConnection) -> sqlx::Result<Vec<SealedCo
     };
     let tokens = SealedColumn {
         table: "garmin_oauth.access_token".to_owned(),
+        whole: "garmin_oauth.access_token",
         context: "token_digest",
         key: "token_digest",
         of_context: "$1",
         least_context: &[],
         ..consents.clone()
     };
-    let partitions: Vec<String> = sqlx::query_scalar(
-        "SELECT 'garmin_raw.' || child.relname FROM pg_inherits
+    let partitions: Vec<(String, String)> = sqlx::query_as(
+        "SELECT 'garmin_raw.' || child.relname, pg_get_partition_constraintdef(child.oid) FROM pg_inherits
          JOIN pg_class AS child ON child.oid = inhrelid
          WHERE inhparent = 'garmin_raw.notification'::regclass
          ORDER BY child.relname DESC",
     )
     .fetch_all(connection)
     .await?;
-    let notifications = partitions.into_iter().map(|table| SealedColumn {
+    let notifications = partitions.into_iter().map(|(table, rows)| SealedColumn {
         table,
+        whole: "garmin_raw.notification",
+        rows,
         column: "body",
         context: "uuid_send(message_id)",
         key: "message_id",
@@ -146,11 +155,11 @@ impl SealedColumn {
     /// # Errors
     /// PostgreSQL's.
     pub async fn count(&self, connection: &mut PgConnection) -> sqlx::Result<BTreeMap<String, u64>> {
-        let Self { table, column, .. } = self;
+        let Self { whole, rows, column, .. } = self;
         // A sealed value begins with a format, the length of its key's id, and that.
         let sql = format!(
             "SELECT substring({column} FROM 3 FOR get_byte(substring({column} FROM 2 FOR 1), 0)), count(*)
-             FROM {table} WHERE {column} IS NOT NULL GROUP BY 1"
+             FROM {whole} WHERE {rows} AND {column} IS NOT NULL GROUP BY 1"
         );
         let counts: Vec<(Vec<u8>, i64)> = sqlx::query_as(AssertSqlSafe(sql)).fetch_all(connection).await?;
         let counts = counts.into_iter().map(|(key_id, count)| {
@@ -169,7 +178,7 @@ impl SealedColumn {
         keyring: &Keyring,
         last: Option<&SealedValue>,
     ) -> sqlx::Result<Vec<SealedValue>> {
-        let Self { table, column, context, key, of_context, .. } = self;
+        let Self { whole, rows, column, context, key, of_context, .. } = self;
         let prefix = sealed_prefix(keyring.first_id());
         let sql = format!(
             "SELECT context, sealed
@@ -177,8 +186,8 @@ impl SealedColumn {
                  SELECT next.*, sum(octet_length(sealed)) OVER (ORDER BY key) - octet_length(sealed) AS before
                  FROM (
                      SELECT {key} AS key, {context} AS context, {column} AS sealed
-                     FROM {table}
-                     WHERE {key} > {of_context} AND substring({column} FROM 1 FOR {length}) <> $2
+                     FROM {whole}
+                     WHERE {rows} AND {key} > {of_context} AND substring({column} FROM 1 FOR {length}) <> $2
                      ORDER BY {key}
                      LIMIT {PAGE}
                  ) AS next
@@ -203,10 +212,12 @@ impl SealedColumn {
         old: &SealedValue,
         sealed: &[u8],
     ) -> sqlx::Result<bool> {
-        let Self { table, column, key, of_context, .. } = self;
+        let Self { whole, rows, column, key, of_context, .. } = self;
         let key_id = if self.names_key { ", key_id = $4" } else { "" };
-        let sql =
-            format!("UPDATE {table} SET {column} = $2{key_id} WHERE {key} = {of_context} AND {column} = $3");
+        let sql = format!(
+            "UPDATE {whole} SET {column} = $2{key_id}
+             WHERE {rows} AND {key} = {of_context} AND {column} = $3"
+        );
         let update = sqlx::query(AssertSqlSafe(sql)).bind(&old.context).bind(sealed).bind(&old.sealed);
         let update = if self.names_key { update.bind(keyring.first_id()) } else { update };
         Ok(update.execute(connection).await?.rows_affected() == 1)

@@ -87,6 +87,15 @@ impl RabbitMqAddress {
         Ok(answer.and_then(|queue| queue["messages"].as_u64()))
     }
 
+    /// The node that leads a queue.
+    ///
+    /// # Errors
+    /// RabbitMQ cannot be reached.
+    pub fn leader(&self, vhost: &str, queue: &str) -> Result<Option<String>> {
+        let answer = self.get(&format!("api/queues/{}/{}", encoded(vhost), encoded(queue)))?;
+        Ok(answer.and_then(|queue| queue["leader"].as_str().map(str::to_owned)))
+    }
+
     /// What is in the queues of a virtual host, and what became of it, as of a second ago.
     ///
     /// # Errors
@@ -154,7 +163,15 @@ pub struct RabbitMq {
     home: PathBuf,
     // Dropped, and so stopped, before its name server.
     broker: Process,
-    epmd: Process,
+    /// None if it uses that of the node whose cluster it has joined.
+    epmd: Option<Process>,
+}
+
+/// How a node differs from a plain one.
+#[derive(Clone, Copy, Default)]
+struct Setup<'a> {
+    certificate: Option<&'a Certificate>,
+    joins: Option<&'a RabbitMq>,
 }
 
 impl RabbitMq {
@@ -163,7 +180,7 @@ impl RabbitMq {
     /// # Errors
     /// It does not start; the end of its log is in the error.
     pub fn start(stack: &StackFolder) -> Result<Self> {
-        Self::start_with(stack, None)
+        Self::start_with(stack, Setup::default())
     }
 
     /// Starts a new broker that also speaks TLS, with this certificate.
@@ -171,36 +188,43 @@ impl RabbitMq {
     /// # Errors
     /// As [`RabbitMq::start`].
     pub fn start_with_tls(stack: &StackFolder, certificate: &Certificate) -> Result<Self> {
-        Self::start_with(stack, Some(certificate))
+        Self::start_with(stack, Setup { certificate: Some(certificate), ..Setup::default() })
     }
 
-    fn start_with(stack: &StackFolder, certificate: Option<&Certificate>) -> Result<Self> {
-        let home = stack.subfolder("rabbitmq")?;
-        certificate.map_or(Ok(()), |certificate| certificate.install(&home))?;
-        let (address, epmd, broker) = ports::retry_with_new_ports(|| {
-            let [amqp_port, management_port, prometheus_port, distribution_port, epmd_port, tls] =
-                ports::free()?;
-            let address = RabbitMqAddress {
-                node: format!("apollo-{:08x}@localhost", fastrand::u32(..)),
-                amqp_port,
-                amqps_port: certificate.map(|_| tls),
-                management_port,
-                prometheus_port,
-                distribution_port,
-                epmd_port,
-            };
-            configure(&home, &address)?;
-            let epmd = launch_epmd(stack, &address)?;
+    /// Starts so many nodes that are one cluster, as long as the first of them is not dropped.
+    ///
+    /// # Errors
+    /// As [`RabbitMq::start`].
+    pub fn start_cluster(stack: &StackFolder, nodes: usize) -> Result<Vec<Self>> {
+        let mut cluster = vec![Self::start(stack)?];
+        for _ in 1..nodes {
+            let joined = Self::start_with(stack, Setup { joins: Some(&cluster[0]), ..Setup::default() })?;
+            cluster.push(joined);
+        }
+        Ok(cluster)
+    }
+
+    fn start_with(stack: &StackFolder, setup: Setup<'_>) -> Result<Self> {
+        let (address, home, epmd, broker) = ports::retry_with_new_ports(|| {
+            let address = new_address(setup)?;
+            let home = stack.subfolder(&match setup.joins {
+                None => "rabbitmq".to_owned(),
+                Some(_) => format!("rabbitmq-{}", address.amqp_port),
+            })?;
+            configure(&home, &address, setup)?;
+            let epmd = setup.joins.is_none().then(|| launch_epmd(stack, &address)).transpose()?;
             let broker = launch(stack, &home, &address)?;
-            Ok((address, epmd, broker))
+            Ok((address, home, epmd, broker))
         })?;
-        address.create_users()?;
-        address.permit("/")?;
-        stack.update(|state| {
-            state.urls.insert("RabbitMQ".to_owned(), address.url("/"));
-            state.urls.insert("RabbitMQ management".to_owned(), address.management_url(""));
-            state.rabbitmq = Some(address.clone());
-        })?;
+        if setup.joins.is_none() {
+            address.create_users()?;
+            address.permit("/")?;
+            stack.update(|state| {
+                state.urls.insert("RabbitMQ".to_owned(), address.url("/"));
+                state.urls.insert("RabbitMQ management".to_owned(), address.management_url(""));
+                state.rabbitmq = Some(address.clone());
+            })?;
+        }
         Ok(Self { address, stack: stack.clone(), home, broker, epmd })
     }
 
@@ -248,8 +272,8 @@ impl RabbitMq {
     /// As [`RabbitMq::start`].
     pub fn restart(&mut self) -> Result<()> {
         self.stop()?;
-        if !self.epmd.is_alive() {
-            self.epmd = launch_epmd(&self.stack, &self.address)?;
+        if self.epmd.as_ref().is_some_and(|epmd| !epmd.is_alive()) {
+            self.epmd = Some(launch_epmd(&self.stack, &self.address)?);
         }
         self.broker = launch(&self.stack, &self.home, &self.address)?;
         Ok(())
@@ -297,7 +321,20 @@ impl RabbitMq {
     }
 }
 
-fn configure(home: &Path, address: &RabbitMqAddress) -> Result<()> {
+fn new_address(setup: Setup<'_>) -> Result<RabbitMqAddress> {
+    let [amqp_port, management_port, prometheus_port, distribution_port, epmd_port, tls] = ports::free()?;
+    Ok(RabbitMqAddress {
+        node: format!("apollo-{:08x}@localhost", fastrand::u32(..)),
+        amqp_port,
+        amqps_port: setup.certificate.map(|_| tls),
+        management_port,
+        prometheus_port,
+        distribution_port,
+        epmd_port: setup.joins.map_or(epmd_port, |first| first.address.epmd_port),
+    })
+}
+
+fn configure(home: &Path, address: &RabbitMqAddress, setup: Setup<'_>) -> Result<()> {
     let RabbitMqAddress { amqp_port, management_port, prometheus_port, .. } = address;
     // The sizes are those of production (design.md section 4). Statistics come once a second instead of every five, so
     // that a queue's depth is of use to a progress bar; quorum queues have a clock of their own for that.
@@ -312,7 +349,8 @@ fn configure(home: &Path, address: &RabbitMqAddress) -> Result<()> {
          disk_free_limit.absolute = 50MB\n\
          collect_statistics_interval = 1000\n"
     );
-    if let Some(amqps_port) = address.amqps_port {
+    if let (Some(amqps_port), Some(files)) = (address.amqps_port, setup.certificate) {
+        files.install(home)?;
         let [authority, certificate, key] = Certificate::files_in(home);
         write!(
             configuration,
@@ -324,6 +362,17 @@ fn configure(home: &Path, address: &RabbitMqAddress) -> Result<()> {
             certificate.display(),
             key.display()
         )?;
+    }
+    if let Some(first) = setup.joins {
+        write!(
+            configuration,
+            "cluster_formation.peer_discovery_backend = classic_config\n\
+             cluster_formation.classic_config.nodes.1 = {}\n\
+             cluster_formation.classic_config.nodes.2 = {}\n",
+            first.address.node, address.node
+        )?;
+        // What nodes know each other by.
+        fs::copy(first.home.join(".erlang.cookie"), home.join(".erlang.cookie"))?;
     }
     fs::write(home.join("rabbitmq.conf"), configuration)?;
     fs::write(home.join("advanced.config"), "[{rabbit, [{quorum_tick_interval, 1000}]}].\n")?;
@@ -341,7 +390,8 @@ fn launch_epmd(stack: &StackFolder, address: &RabbitMqAddress) -> Result<Process
 }
 
 fn launch(stack: &StackFolder, home: &Path, address: &RabbitMqAddress) -> Result<Process> {
-    let mut program = Program::new("rabbitmq", packages::RABBITMQ_SERVER)
+    let name = home.file_name().unwrap_or_default().to_string_lossy();
+    let mut program = Program::new(name, packages::RABBITMQ_SERVER)
         .env("ERL_EPMD_ADDRESS", "127.0.0.1")
         .env("ERL_EPMD_PORT", address.epmd_port.to_string())
         .env("HOME", home)
