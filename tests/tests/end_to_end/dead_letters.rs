@@ -40,8 +40,11 @@ async fn four_letters(site: &Site) -> Result<[Envelope; 3]> {
     Ok([first, second, third])
 }
 
-/// `(id, entry)` of the letters that `list` prints, oldest first.
-fn listed(site: &Site, filter: &[&str]) -> Result<Vec<(String, i64)>> {
+/// A letter's id, and its entry's place.
+type Place = (String, i64);
+
+/// The letters that `list` prints, oldest first.
+fn listed(site: &Site, filter: &[&str]) -> Result<Vec<Place>> {
     let arguments = [&["dead-letters", "list", "--json", "--oldest-first"], filter].concat();
     let told: Value = serde_json::from_str(&site.printed(&arguments, 0)?)?;
     let letters = told["letters"].as_array().ok_or("letters")?;
@@ -55,7 +58,7 @@ async fn letters_are_listed_by_every_filter_and_stay_where_they_are() -> Result<
     let site = Site::new().await?;
     let [first, second, third] = four_letters(&site).await?.map(|envelope| envelope.message_id.to_string());
     let all = [(first.clone(), 0), (second.clone(), 0), (third.clone(), 0), (third.clone(), 1)];
-    let expected: [(&[&str], &[(String, i64)]); 10] = [
+    let expected: [(&[&str], &[Place]); 10] = [
         (&[], &all),
         (&["--type", "dailies"], &all[..1]),
         (&["--type", "EPOCHS"], &all[1..2]),
@@ -93,7 +96,7 @@ async fn letters_are_listed_by_every_filter_and_stay_where_they_are() -> Result<
     let unasked = site.printed(&["dead-letters", "drop", "--all"], 1)?;
     assert!(unasked.contains("--yes"), "there is nobody to ask: {unasked}");
     // Fourteen looks later.
-    let order: Vec<(String, i64)> = site
+    let order: Vec<Place> = site
         .broker()
         .await?
         .take_all("apollo.dead")
