@@ -242,3 +242,16 @@ async fn looking_does_not_use_letters_up_and_two_operators_do_not_meet() -> Resu
     assert_eq!(listed(&site, &[])?.len(), 4);
     Ok(())
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_long_queue_keeps_its_order_when_it_is_looked_at() -> Result<()> {
+    const LETTERS: usize = 1000;
+    let site = Site::new().await?;
+    let (broker, worker) = (site.broker().await?, site.worker(&[]).await?);
+    publish(&broker, "dailies", 0, &json!({"dailies": vec![json!({"userId": 7}); LETTERS]})).await?;
+    worker.has_stored(1).await?;
+    let before = listed(&site, &["--limit", "0"])?;
+    assert_eq!(before.len(), LETTERS);
+    assert_eq!(listed(&site, &["--limit", "0"])?, before);
+    Ok(())
+}
