@@ -1,12 +1,13 @@
 //! The queue of dead letters, for the operator's commands.
 //!
-//! Letters are fetched one by one and stay unacknowledged until they are dealt with: whatever happens to the command,
-//! the broker puts the rest back where it was. A look goes over no more letters than there were when it began, so a
+//! Letters stay unacknowledged until they are dealt with: whatever happens to the command, the broker puts the rest
+//! back where it was. A look goes over no more letters than there were when it began, so a
 //! letter that dies again at once is not met a second time. Two commands at once would hide letters from each other,
 //! so the second is refused: an exclusive queue is the lock, which the broker frees with its connection.
 
 pub mod file;
 mod letter;
+mod reader;
 
 pub use letter::Letter;
 
@@ -15,11 +16,12 @@ use apollo_shared::envelope::EnvelopeError;
 use apollo_shared::publish::{PublishError, publish};
 use apollo_shared::retry::Backoff;
 use apollo_shared::topology::{DEAD, EXCHANGE};
-use lapin::message::BasicGetMessage;
-use lapin::options::{BasicAckOptions, BasicGetOptions, ConfirmSelectOptions, QueueDeclareOptions};
+use lapin::message::Delivery;
+use lapin::options::{BasicAckOptions, ConfirmSelectOptions, QueueDeclareOptions};
 use lapin::protocol::{AMQPErrorKind, AMQPSoftError};
 use lapin::types::FieldTable;
 use lapin::{Channel, Connection};
+use reader::{PREFETCH, Reader};
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
@@ -38,6 +40,9 @@ pub enum DeadLettersError {
     /// The connection failed; what was not dealt with is in the queue again.
     #[error("the connection to RabbitMQ failed; letters that were not dealt with are in the queue again")]
     Connection(#[from] lapin::Error),
+    /// The queue has gone, for instance as its node has.
+    #[error("the broker stopped handing letters out; they are in the queue again")]
+    Ended,
     /// Another command is at it.
     #[error(
         "another `apollo-worker dead-letters` is at work on this broker, and letters that it holds cannot be seen: \
@@ -112,6 +117,18 @@ impl DeadLetters {
         Ok(queue.message_count())
     }
 
+    /// The next letter; nothing if there is none any more, whatever the count said.
+    async fn next(&self, reader: &mut Reader<'_>) -> Result<Option<Delivery>, DeadLettersError> {
+        loop {
+            if let Some(delivery) = reader.next().await? {
+                return Ok(Some(delivery));
+            }
+            if self.count().await? == 0 {
+                return Ok(None);
+            }
+        }
+    }
+
     /// Shows `visit` every letter that is there now, oldest first, until `stop`.
     ///
     /// # Errors
@@ -122,12 +139,15 @@ impl DeadLetters {
         mut visit: impl AsyncFnMut(Letter) -> Result<Verdict, E>,
     ) -> Result<End, E> {
         let (mut left, mut kept) = (self.count().await?, 0);
-        let channel = self.connection.create_channel().await.map_err(DeadLettersError::from)?;
+        let mut reader = Reader::open(&self.connection).await?;
         while left > 0 && !stop.is_cancelled() {
-            let Some(BasicGetMessage { mut delivery, .. }) = get(&channel).await? else { break };
+            let Some(mut delivery) = self.next(&mut reader).await? else { break };
             left -= 1;
             match visit(Letter::of_delivery(&mut delivery)).await? {
-                Verdict::Keep => kept += 1,
+                Verdict::Keep => {
+                    kept += 1;
+                    reader.keep();
+                }
                 Verdict::Remove => {
                     let acked = delivery.ack(BasicAckOptions::default()).await;
                     if !acked.map_err(DeadLettersError::from)? {
@@ -136,24 +156,31 @@ impl DeadLetters {
                 }
             }
         }
-        channel.close(200, "the letters are put back".into()).await.map_err(DeadLettersError::from)?;
-        self.wait_for(kept).await?;
+        self.put_back(reader, kept).await?;
         Ok(if stop.is_cancelled() { End::Stopped } else { End::Complete })
     }
 
-    /// Waits, not for ever, until letters that were not acknowledged can be fetched again.
-    async fn wait_for(&self, letters: u32) -> Result<(), DeadLettersError> {
-        let given_up = CancellationToken::new();
-        let _timer = tokio::spawn({
-            let given_up = given_up.clone();
-            async move {
-                tokio::time::sleep(PUT_BACK).await;
-                given_up.cancel();
-            }
-        });
-        let mut backoff = Backoff::new(Duration::from_millis(10), Duration::from_millis(200));
-        while self.count().await? < letters && backoff.pause(&given_up).await {}
+    /// Puts the letters that a reader has kept back in their order, so that the next look finds all of them.
+    async fn put_back(&self, reader: Reader<'_>, kept: u32) -> Result<(), DeadLettersError> {
+        let mut back = 0;
+        for channel in reader.end().await? {
+            channel.close(200, "the letters are put back".into()).await?;
+            back += u32::from(PREFETCH);
+            self.wait_for(back.min(kept)).await?;
+        }
         Ok(())
+    }
+
+    /// Waits, not for ever, until there are so many letters again.
+    async fn wait_for(&self, letters: u32) -> Result<(), DeadLettersError> {
+        let mut backoff = Backoff::new(Duration::from_millis(5), Duration::from_millis(200));
+        let waiting = async {
+            while self.count().await? < letters {
+                backoff.pause(&CancellationToken::new()).await;
+            }
+            Ok(())
+        };
+        tokio::time::timeout(PUT_BACK, waiting).await.unwrap_or(Ok(()))
     }
 
     /// Publishes a letter as what it was, to where it was first published; its version among others is the old one.
@@ -171,10 +198,6 @@ impl DeadLetters {
     pub async fn close(self) {
         broker::close(self.connection).await;
     }
-}
-
-async fn get(channel: &Channel) -> Result<Option<BasicGetMessage>, DeadLettersError> {
-    Ok(channel.basic_get(DEAD.into(), BasicGetOptions::default()).await?)
 }
 
 fn locked(error: lapin::Error) -> DeadLettersError {

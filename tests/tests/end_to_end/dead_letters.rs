@@ -40,8 +40,11 @@ async fn four_letters(site: &Site) -> Result<[Envelope; 3]> {
     Ok([first, second, third])
 }
 
-/// `(id, entry)` of the letters that `list` prints, oldest first.
-fn listed(site: &Site, filter: &[&str]) -> Result<Vec<(String, i64)>> {
+/// A letter's id, and its entry's place.
+type Place = (String, i64);
+
+/// The letters that `list` prints, oldest first.
+fn listed(site: &Site, filter: &[&str]) -> Result<Vec<Place>> {
     let arguments = [&["dead-letters", "list", "--json", "--oldest-first"], filter].concat();
     let told: Value = serde_json::from_str(&site.printed(&arguments, 0)?)?;
     let letters = told["letters"].as_array().ok_or("letters")?;
@@ -55,7 +58,7 @@ async fn letters_are_listed_by_every_filter_and_stay_where_they_are() -> Result<
     let site = Site::new().await?;
     let [first, second, third] = four_letters(&site).await?.map(|envelope| envelope.message_id.to_string());
     let all = [(first.clone(), 0), (second.clone(), 0), (third.clone(), 0), (third.clone(), 1)];
-    let expected: [(&[&str], &[(String, i64)]); 10] = [
+    let expected: [(&[&str], &[Place]); 10] = [
         (&[], &all),
         (&["--type", "dailies"], &all[..1]),
         (&["--type", "EPOCHS"], &all[1..2]),
@@ -93,7 +96,7 @@ async fn letters_are_listed_by_every_filter_and_stay_where_they_are() -> Result<
     let unasked = site.printed(&["dead-letters", "drop", "--all"], 1)?;
     assert!(unasked.contains("--yes"), "there is nobody to ask: {unasked}");
     // Fourteen looks later.
-    let order: Vec<(String, i64)> = site
+    let order: Vec<Place> = site
         .broker()
         .await?
         .take_all("apollo.dead")
@@ -237,5 +240,18 @@ async fn looking_does_not_use_letters_up_and_two_operators_do_not_meet() -> Resu
     }
     letters.close().await;
     assert_eq!(listed(&site, &[])?.len(), 4);
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_long_queue_keeps_its_order_when_it_is_looked_at() -> Result<()> {
+    const LETTERS: usize = 1000;
+    let site = Site::new().await?;
+    let (broker, worker) = (site.broker().await?, site.worker(&[]).await?);
+    publish(&broker, "dailies", 0, &json!({"dailies": vec![json!({"userId": 7}); LETTERS]})).await?;
+    worker.has_stored(1).await?;
+    let before = listed(&site, &["--limit", "0"])?;
+    assert_eq!(before.len(), LETTERS);
+    assert_eq!(listed(&site, &["--limit", "0"])?, before);
     Ok(())
 }
