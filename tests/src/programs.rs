@@ -16,6 +16,9 @@ use tokio_util::sync::CancellationToken;
 /// A key to seal raw notifications, secrets and cookies with, for tests only.
 pub const SECRETS_KEYS: &str = "test:AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
 
+/// For a receiver that is to be ready only while it publishes to the broker, and to say why it does not.
+pub const WITHOUT_SPOOL: [&str; 2] = ["--receiver-spool-max-bytes", "0"];
+
 /// A receiver that serves until it is dropped or stopped.
 pub struct RunningReceiver {
     program: Program,

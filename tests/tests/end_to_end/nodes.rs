@@ -99,11 +99,11 @@ async fn a_frozen_broker_is_noticed_by_its_missing_heartbeats_and_all_goes_on_af
     let frozen = Frozen::new(rabbitmq.pid().ok_or("RabbitMQ has no pid")?)?;
     // Each gets an answer while the broker stands still, and a 200 only if it is safe.
     let answers = join_all((1..=8).map(|steps| receiver.post(DAILIES, daily(steps)))).await;
-    receiver.gives_reason("broker").await?;
+    receiver.shows("apollo_receiver_broker_connected", 0.0).await?;
     worker.gives_reason("summaries").await?;
     drop(frozen);
 
-    receiver.ready().await?;
+    receiver.connected().await?;
     worker.ready().await?;
     let mut kept = 1;
     for (answer, steps) in answers.into_iter().zip(1..) {

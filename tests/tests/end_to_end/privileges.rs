@@ -2,6 +2,7 @@
 
 use apollo_shared::topology::{DEAD, EXCHANGE, OUTCOMES};
 use apollo_tests::Result;
+use apollo_tests::programs::WITHOUT_SPOOL;
 use apollo_tests::site::Site;
 use apollo_worker::store::schema;
 use lapin::options::{
@@ -169,7 +170,7 @@ async fn a_receiver_without_queues_asks_for_a_worker_and_queues_that_vanish_come
     let site = Site::new().await?;
     let broker = site.broker().await?;
     broker.delete("apollo.summaries").await?;
-    let receiver = site.starting_receiver(&[]).await?;
+    let receiver = site.starting_receiver(&WITHOUT_SPOOL).await?;
     receiver.gives_reason("start a worker first").await?;
     let worker = site.worker(&[]).await?;
     receiver.ready().await?;

@@ -1,6 +1,7 @@
 //! TLS to the broker and to the database, with certificates of a private authority.
 
 use apollo_tests::Result;
+use apollo_tests::programs::WITHOUT_SPOOL;
 use apollo_tests::site::Site;
 use std::path::Path;
 use xtask::stack::{Authority, Stack, StackFolder, postgres, rabbitmq};
@@ -24,6 +25,12 @@ fn address(site: &mut Site, servers: &Stack, host: &str, authority: &Path) {
     site.addresses.receiver_broker = of_receiver;
 }
 
+/// The options of a receiver that says why it is not connected, among them these.
+fn receivers<'a>([name, value]: [&'a str; 2]) -> [&'a str; 4] {
+    let [spool, none] = WITHOUT_SPOOL;
+    [name, value, spool, none]
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn only_servers_whose_certificates_are_right_are_talked_to() -> Result<()> {
     let folder = StackFolder::create("tls")?;
@@ -34,7 +41,8 @@ async fn only_servers_whose_certificates_are_right_are_talked_to() -> Result<()>
     let mut site = Site::on(servers.postgres.address.clone(), servers.rabbitmq.address.clone()).await?;
 
     address(&mut site, &servers, "localhost", &trusted);
-    let (receiver, worker) = (site.starting_receiver(&trust).await?, site.starting_worker(&trust).await?);
+    let (receiver, worker) =
+        (site.starting_receiver(&receivers(trust)).await?, site.starting_worker(&trust).await?);
     receiver.gives_reason("its certificate has expired").await?;
     worker.gives_reason("PostgreSQL is not trusted: its certificate has expired").await?;
 
@@ -53,14 +61,14 @@ async fn only_servers_whose_certificates_are_right_are_talked_to() -> Result<()>
 
     let distrust = ["--rabbitmq-ca-file", &other.display().to_string()];
     let unsigned = "is not trusted: its certificate is not signed by an authority that is trusted here";
-    site.starting_receiver(&distrust).await?.gives_reason(unsigned).await?;
+    site.starting_receiver(&receivers(distrust)).await?.gives_reason(unsigned).await?;
     site.starting_worker(&distrust).await?.gives_reason(unsigned).await?;
-    site.starting_receiver(&[]).await?.gives_reason(unsigned).await?;
+    site.starting_receiver(&WITHOUT_SPOOL).await?.gives_reason(unsigned).await?;
     address(&mut site, &servers, "localhost", &other);
     site.starting_worker(&trust).await?.gives_reason(unsigned).await?;
 
     address(&mut site, &servers, "127.0.0.1", &trusted);
-    site.starting_receiver(&trust).await?.gives_reason("is for another host name").await?;
+    site.starting_receiver(&receivers(trust)).await?.gives_reason("is for another host name").await?;
     site.starting_worker(&trust)
         .await?
         .gives_reason("PostgreSQL is not trusted: its certificate is for another host name")
@@ -68,7 +76,7 @@ async fn only_servers_whose_certificates_are_right_are_talked_to() -> Result<()>
 
     let plain = site.addresses.receiver_broker.replace("amqps://", "amqp://");
     site.addresses.receiver_broker = plain;
-    site.starting_receiver(&[]).await?.gives_reason("write amqps:// instead of amqp://").await?;
+    site.starting_receiver(&WITHOUT_SPOOL).await?.gives_reason("write amqps:// instead of amqp://").await?;
     site.addresses.worker_database.truncate(site.addresses.worker_database.find('?').unwrap_or_default());
     site.addresses.worker_database.push_str("?sslmode=disable");
     site.starting_worker(&trust).await?.gives_reason("no encryption").await?;
