@@ -26,7 +26,7 @@ fn address(site: &mut Site, servers: &Stack, host: &str, authority: &Path) {
 }
 
 /// The options of a receiver that says why it is not connected, among them these.
-fn receivers<'a>([name, value]: [&'a str; 2]) -> [&'a str; 4] {
+fn receivers([name, value]: [&str; 2]) -> [&str; 4] {
     let [spool, none] = WITHOUT_SPOOL;
     [name, value, spool, none]
 }
