@@ -26,7 +26,7 @@ impl Launch {
     /// # Errors
     /// There are no free ports.
     pub fn receiver(site: &Site) -> Result<Self> {
-        let launch = Self::new(site, "apollo-receiver", &[])?;
+        let launch = Self::new("apollo-receiver", &[], site.receiver_rabbitmq_url())?;
         let (listen, admin, spool) = (
             format!("127.0.0.1:{}", launch.port),
             format!("127.0.0.1:{}", launch.admin_port),
@@ -43,15 +43,14 @@ impl Launch {
     /// # Errors
     /// There is no free port.
     pub fn worker(site: &Site) -> Result<Self> {
-        let launch = Self::new(site, "apollo-worker", &["serve"])?;
+        let launch = Self::new("apollo-worker", &["serve"], site.rabbitmq_url())?;
         let admin = format!("127.0.0.1:{}", launch.admin_port);
         Ok(launch.env("DATABASE__URL", site.database_url()).env("WORKER__ADMIN_LISTEN", admin))
     }
 
-    fn new(site: &Site, binary: &'static str, arguments: &'static [&'static str]) -> Result<Self> {
+    fn new(binary: &'static str, arguments: &'static [&'static str], broker: String) -> Result<Self> {
         let [port, admin_port] = free_ports()?;
-        let environment =
-            vec![("RABBITMQ__URL", site.rabbitmq_url()), ("SECRETS__KEYS", SECRETS_KEYS.to_owned())];
+        let environment = vec![("RABBITMQ__URL", broker), ("SECRETS__KEYS", SECRETS_KEYS.to_owned())];
         Ok(Self { binary, arguments, environment, descriptors: None, port, admin_port })
     }
 

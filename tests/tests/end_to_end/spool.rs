@@ -1,16 +1,13 @@
 //! The receiver's own disk: a 200 holds while the broker is away, and everything arrives in the end.
 
 use apollo_tests::Result;
-use apollo_tests::programs::SECRETS_KEYS;
+use apollo_tests::launch::Launch;
 use apollo_tests::site::Site;
 use apollo_tests::wait::eventually;
 use reqwest::{Client, StatusCode};
 use serde_json::json;
 use std::net::TcpListener;
-use std::path::Path;
-use std::time::Duration;
-use xtask::stack::process::{Process, Program};
-use xtask::stack::{Stack, StackFolder, free_ports, of_tests};
+use xtask::stack::{Stack, StackFolder};
 
 const DAILIES: &str = "/api_client/garmin/dailies";
 const MESSAGES: &str = "apollo_receiver_spool_messages";
@@ -56,52 +53,26 @@ async fn what_was_acknowledged_while_the_broker_was_away_arrives_with_the_time_o
     Ok(())
 }
 
-/// A receiver as a process of its own, which can be killed.
-struct Killable<'a> {
-    stack: &'a StackFolder,
-    broker: String,
-    spool: &'a Path,
-    ports: [u16; 2],
-}
-
-impl Killable<'_> {
-    fn start(&self) -> Result<Process> {
-        let [port, admin] = self.ports;
-        let program = Program::new("receiver", of_tests()?.binary("apollo-receiver"))
-            .env("RABBITMQ__URL", &self.broker)
-            .env("SECRETS__KEYS", SECRETS_KEYS)
-            .env("RECEIVER__LISTEN", format!("127.0.0.1:{port}"))
-            .env("RECEIVER__ADMIN_LISTEN", format!("127.0.0.1:{admin}"))
-            .env("RECEIVER__SPOOL_DIR", self.spool);
-        let mut receiver = Process::start(self.stack, program)?;
-        receiver.wait_http(&format!("http://127.0.0.1:{admin}/health/ready"), Duration::from_secs(60))?;
-        Ok(receiver)
-    }
-
-    async fn post(&self, body: String) -> Result<StatusCode> {
-        let url = format!("http://127.0.0.1:{}{DAILIES}", self.ports[0]);
-        Ok(Client::new().post(url).body(body).send().await?.status())
-    }
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn the_spool_survives_a_kill_and_is_emptied_by_the_next_start() -> Result<()> {
     let site = Site::new().await?;
-    let (stack, spool) = (StackFolder::create("spool")?, tempfile::tempdir()?);
+    let stack = StackFolder::create("spool")?;
     let nobody = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
-    let away = format!("amqp://guest:guest@{nobody}/%2f");
-    let mut receiver = Killable { stack: &stack, broker: away, spool: spool.path(), ports: free_ports()? };
+    let with_broker = Launch::receiver(&site)?;
+    let without = with_broker.clone().env("RABBITMQ__URL", format!("amqp://guest:guest@{nobody}/%2f"));
+    let url = format!("http://{}{DAILIES}", with_broker.address());
     for round in 0..3 {
-        let mut process = receiver.start()?;
+        let mut receiver = without.start(&stack)?;
         for steps in 0..10 {
-            assert_eq!(receiver.post(daily(round * 10 + steps)).await?, StatusCode::OK);
+            let answer = Client::new().post(&url).body(daily(round * 10 + steps)).send().await?;
+            assert_eq!(answer.status(), StatusCode::OK);
         }
-        process.kill()?;
+        receiver.kill()?;
     }
 
-    receiver.broker = site.rabbitmq_url();
-    let _process = receiver.start()?;
-    site.worker(&[]).await?.has_stored(30).await?;
+    let worker = site.worker(&[]).await?;
+    let _receiver = with_broker.start(&stack)?;
+    worker.has_stored(30).await?;
     assert_eq!(site.count(STORED).await?, 30);
     Ok(())
 }
