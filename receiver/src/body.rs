@@ -18,6 +18,9 @@ use tokio_util::io::{ReaderStream, StreamReader};
 /// sends 100 MB in a second.
 const READ_TIME: Duration = Duration::from_secs(30);
 
+/// How long the rest of a body that is refused may take: nginx, which has all of it, needs less than a second.
+const REST_TIME: Duration = Duration::from_secs(3);
+
 /// Bytes of the first buffer of a body of undeclared length.
 const FIRST_CAPACITY: usize = 64 * 1024;
 
@@ -50,9 +53,27 @@ impl From<Full> for Problem {
 }
 
 /// Reads a body of at most `limit` bytes. The reservation is its room; it has to live as long as the body.
+///
+/// Of a body that is refused the rest is taken too, and thrown away: a connection that is closed with bytes unread is
+/// reset, and nginx then has no answer that it could pass on. Who asks before sending a body has sent none.
 pub(crate) async fn read(
     headers: &HeaderMap,
     body: Body,
+    budget: &Budget,
+    limit: usize,
+) -> Result<(Vec<u8>, Reservation), Problem> {
+    let mut chunks = body.into_data_stream();
+    let outcome = read_within(headers, &mut chunks, budget, limit).await;
+    if outcome.is_err() && !headers.contains_key(header::EXPECT) {
+        let rest = async { while let Some(Ok(_)) = chunks.next().await {} };
+        let _ = tokio::time::timeout(REST_TIME, rest).await;
+    }
+    outcome
+}
+
+async fn read_within(
+    headers: &HeaderMap,
+    chunks: &mut BodyDataStream,
     budget: &Budget,
     limit: usize,
 ) -> Result<(Vec<u8>, Reservation), Problem> {
@@ -70,7 +91,6 @@ pub(crate) async fn read(
         capacity,
         limit,
     };
-    let chunks = body.into_data_stream();
     let reading = async {
         match encoding {
             Encoding::Identity => buffer.fill(chunks).await,
@@ -89,7 +109,7 @@ pub(crate) async fn read(
 
 /// What all members of a gzip body hold, one after the other. Bytes behind them that are no member are an error: nothing
 /// that was sent is left out silently.
-fn inflated(chunks: BodyDataStream) -> impl Stream<Item = io::Result<Bytes>> + Unpin {
+fn inflated(chunks: &mut BodyDataStream) -> impl Stream<Item = io::Result<Bytes>> + Unpin {
     let mut members = GzipDecoder::new(StreamReader::new(chunks.map_err(io::Error::other)));
     members.multiple_members(true);
     ReaderStream::with_capacity(members, INFLATED_AT_ONCE)

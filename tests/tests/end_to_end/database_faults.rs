@@ -8,6 +8,7 @@ use apollo_tests::wait::eventually;
 use serde_json::{Value, json};
 use sqlx::{AssertSqlSafe, Postgres, Transaction};
 use xtask::stack::of_tests;
+use xtask::stack::postgres::WORKER;
 
 const DAILIES: &str = "/api_client/garmin/dailies";
 
@@ -92,8 +93,8 @@ async fn a_database_without_a_free_connection_is_waited_for() -> Result<()> {
     let limit = |connections: i32| {
         postgres.execute("postgres", &format!("ALTER ROLE {role} CONNECTION LIMIT {connections}"))
     };
-    postgres.execute("postgres", &format!("CREATE ROLE {role} LOGIN IN ROLE postgres"))?;
-    let url = site.database_url().replace("postgres@", &format!("{role}@"));
+    postgres.execute("postgres", &format!("CREATE ROLE {role} LOGIN IN ROLE {WORKER}"))?;
+    let url = postgres.url_of(&role, site.name());
     let (receiver, worker) = (site.receiver(&[]).await?, site.worker_of(&url, &[]).await?);
     receiver.accept(DAILIES, of_two_tables(1)).await?;
     worker.has_stored(1).await?;
@@ -105,8 +106,6 @@ async fn a_database_without_a_free_connection_is_waited_for() -> Result<()> {
     limit(-1)?;
     recovers(&site, &worker).await?;
     worker.stop().await?;
-    // What the role has made goes with the database.
-    drop(site);
     postgres.execute("postgres", &format!("DROP ROLE {role}"))?;
     Ok(())
 }
