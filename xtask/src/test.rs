@@ -1,6 +1,6 @@
 //! `cargo xtask test`.
 
-use std::process::Command;
+use std::{process::Command, thread};
 
 use anyhow::{Result, ensure};
 
@@ -57,7 +57,8 @@ fn tests(stack: &Stack, options: &Test) -> Result<()> {
     let mut command = workspace::cargo();
     if cargo::has("nextest") {
         ui::step("tests (cargo nextest)");
-        command.args(["nextest", "run", "--workspace"]).args(&options.filter);
+        let threads = test_threads()?.to_string();
+        command.args(["nextest", "run", "--workspace", "--test-threads", &threads]).args(&options.filter);
     } else {
         ui::step("tests (cargo test, because cargo-nextest is not installed)");
         command.args(["test", "--workspace", "--no-fail-fast", "--lib", "--bins", "--tests", "--"]);
@@ -66,6 +67,11 @@ fn tests(stack: &Stack, options: &Test) -> Result<()> {
     let status = cargo::run_on_stack(with_stack(&mut command, stack)?, "tests", &stack.folder)?;
     ensure!(status.success(), "tests failed");
     Ok(())
+}
+
+/// Half as many again as there are processors: much of the time of the long tests is waiting for servers to start.
+fn test_threads() -> Result<usize> {
+    Ok(thread::available_parallelism()?.get() * 3 / 2)
 }
 
 fn with_stack<'a>(command: &'a mut Command, stack: &Stack) -> Result<&'a mut Command> {
