@@ -106,6 +106,8 @@ async fn a_database_without_a_free_connection_is_waited_for() -> Result<()> {
     limit(-1)?;
     recovers(&site, &worker).await?;
     worker.stop().await?;
+    // What the role owns there goes with the database.
+    drop(site);
     postgres.execute("postgres", &format!("DROP ROLE {role}"))?;
     Ok(())
 }
