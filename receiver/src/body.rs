@@ -65,10 +65,19 @@ pub(crate) async fn read(
     let mut chunks = body.into_data_stream();
     let outcome = read_within(headers, &mut chunks, budget, limit).await;
     if outcome.is_err() && !headers.contains_key(header::EXPECT) {
-        let rest = async { while let Some(Ok(_)) = chunks.next().await {} };
-        let _ = tokio::time::timeout(REST_TIME, rest).await;
+        let _ = tokio::time::timeout(REST_TIME, throw_away(chunks, limit)).await;
     }
     outcome
+}
+
+/// Takes what is still to come, up to `limit` bytes.
+async fn throw_away(mut chunks: BodyDataStream, limit: usize) {
+    let mut taken = 0;
+    while taken <= limit
+        && let Some(Ok(chunk)) = chunks.next().await
+    {
+        taken += chunk.len();
+    }
 }
 
 async fn read_within(

@@ -29,7 +29,7 @@ use target::Target;
 const LIMITS: [&str; 3] = ["-rss_limit_mb=1024", "-timeout=10", "-max_len=65536"];
 
 /// Inputs tried for each target by `cargo xtask test`, always the same ones.
-const INPUTS_IN_TESTS: u32 = 4_000;
+const INPUTS_IN_TESTS: u32 = 2_000;
 
 /// How long a target is fuzzed.
 #[derive(Clone, Copy)]

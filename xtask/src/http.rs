@@ -11,7 +11,7 @@ pub(crate) const GUEST: &str = "Basic Z3Vlc3Q6Z3Vlc3Q=";
 pub(crate) fn agent() -> ureq::Agent {
     ureq::Agent::config_builder()
         .proxy(None)
-        .timeout_global(Some(Duration::from_secs(10)))
+        .timeout_global(Some(Duration::from_secs(30)))
         .http_status_as_error(false)
         .build()
         .new_agent()

@@ -4,7 +4,8 @@ use super::record::Record;
 use super::{Contents, Place, SpoolOpenError};
 use apollo_shared::secrets::{Keyring, key_id};
 use rusqlite::{Connection, ErrorCode, OptionalExtension as _, TransactionBehavior, params};
-use std::fs::DirBuilder;
+use std::fs::{DirBuilder, File};
+use std::io;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -52,11 +53,7 @@ impl Database {
     /// Opens the file, or makes it. One that is no database any more is put aside and never deleted.
     pub(super) fn open(folder: &Path, max_bytes: u64) -> Result<Self, SpoolOpenError> {
         let path = folder.to_owned();
-        DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(folder)
-            .map_err(|source| SpoolOpenError::Folder { path: path.clone(), source })?;
+        make(folder).map_err(|source| SpoolOpenError::Folder { path: path.clone(), source })?;
         let connection = match connect(folder, max_bytes) {
             Err(error) if is_damage(&error) => {
                 put_aside(folder).map_err(|source| SpoolOpenError::Folder { path: path.clone(), source })?;
@@ -198,6 +195,16 @@ impl Database {
     }
 }
 
+/// Makes the folder, if there is none, and has that survive a power cut: SQLite sees to the folder's entries, but not to the
+/// folder's own.
+fn make(folder: &Path) -> io::Result<()> {
+    DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+    match folder.canonicalize()?.parent() {
+        Some(parent) => File::open(parent)?.sync_all(),
+        None => Ok(()),
+    }
+}
+
 /// Opens the file, and reads it once, so that it is known to be one, and locked.
 ///
 /// Exclusive locking needs no shared memory beside the file, so that a full disk can be opened too; and it is held for as
@@ -209,6 +216,8 @@ fn connect(folder: &Path, max_bytes: u64) -> rusqlite::Result<Connection> {
     connection.pragma_update(None, "page_size", PAGE_BYTES)?;
     connection.pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(()))?;
     connection.pragma_update(None, "synchronous", "FULL")?;
+    // There may be no other place that can be written to.
+    connection.pragma_update(None, "temp_store", "MEMORY")?;
     let pages = u32::try_from(max_bytes / u64::from(PAGE_BYTES)).unwrap_or(u32::MAX);
     connection.pragma_update_and_check(None, "max_page_count", pages, |_| Ok(()))?;
     let version: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
@@ -226,7 +235,7 @@ fn is_damage(error: &rusqlite::Error) -> bool {
 }
 
 /// Renames the file and its log, so that a person can look at them.
-fn put_aside(folder: &Path) -> std::io::Result<()> {
+fn put_aside(folder: &Path) -> io::Result<()> {
     let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     for suffix in ["", "-wal"] {
         let file = folder.join(format!("{FILE}{suffix}"));
@@ -235,7 +244,7 @@ fn put_aside(folder: &Path) -> std::io::Result<()> {
             Ok(()) => {
                 tracing::error!("the spool is damaged: {} is now {}", file.display(), aside.display());
             }
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => return Err(error),
         }
     }
