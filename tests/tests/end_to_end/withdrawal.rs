@@ -281,6 +281,11 @@ async fn a_withdrawal_waits_for_a_batch_that_has_not_seen_it() -> Result<()> {
     Ok(())
 }
 
+const CASES: u32 = 48;
+
+/// Types that meet in a case: few, so that each has many versions.
+const TYPES_OF_A_CASE: usize = 2;
+
 /// Notifications, each with its moment of arrival, in the order of their arrival at the worker; when user0 withdraws;
 /// and how many notifications are delivered before that is known.
 #[derive(Debug, Clone)]

@@ -99,8 +99,3 @@ async fn an_erased_subject_leaves_nothing_and_nothing_comes_back() -> Result<()>
     );
     Ok(())
 }
-
-const CASES: u32 = 48;
-
-/// Types that meet in a case: few, so that each has many versions.
-const TYPES_OF_A_CASE: usize = 2;
