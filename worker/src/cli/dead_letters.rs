@@ -7,9 +7,10 @@ mod mask;
 mod replay;
 mod show;
 
-use super::output;
+use super::{confirm, output};
 use crate::dead_letters::{self, End, Verdict};
 use crate::message::Reason;
+use anyhow::bail;
 use apollo_shared::broker::{Broker, BrokerConfig};
 use clap::Subcommand;
 use filter::Filter;
@@ -86,6 +87,24 @@ async fn count(
         .await;
     bar.finish_and_clear();
     Ok((end? == End::Complete).then_some(matching))
+}
+
+/// Asks back with what `question` makes of the number of letters that match. False if there are none.
+async fn confirmed(
+    letters: &dead_letters::DeadLetters,
+    filter: &Filter,
+    stop: &CancellationToken,
+    question: impl FnOnce(&str) -> String,
+) -> anyhow::Result<bool> {
+    let Some(matching) = count(letters, filter, stop).await? else {
+        bail!("stopped; nothing was changed");
+    };
+    if matching == 0 {
+        println!("no dead letter matches");
+        return Ok(false);
+    }
+    confirm::yes(&question(&self::letters(matching)), false)?;
+    Ok(true)
 }
 
 /// `1 dead letter`, `2 dead letters`.

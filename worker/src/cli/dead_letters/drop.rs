@@ -1,10 +1,9 @@
 //! `apollo-worker dead-letters drop`.
 
 use super::Filter;
-use crate::cli::confirm;
 use crate::dead_letters::file::Saving;
 use crate::dead_letters::{DeadLetters, End, Verdict};
-use anyhow::{bail, ensure};
+use anyhow::ensure;
 use apollo_shared::broker::BrokerConfig;
 use apollo_shared::shutdown;
 use clap::Args;
@@ -42,16 +41,10 @@ pub(super) async fn run(options: DropOptions) -> anyhow::Result<()> {
 }
 
 async fn drop(letters: &DeadLetters, options: &DropOptions, stop: &CancellationToken) -> anyhow::Result<()> {
-    if !options.yes {
-        let Some(matching) = super::count(letters, &options.filter, stop).await? else {
-            bail!("stopped; nothing was dropped");
-        };
-        if matching == 0 {
-            println!("no dead letter matches");
-            return Ok(());
-        }
-        let kept = if options.save.is_some() { "" } else { " for good, without --save" };
-        confirm::yes(&format!("Drop {}{kept}?", super::letters(matching)), false)?;
+    let kept = if options.save.is_some() { "" } else { " for good, without --save" };
+    let question = |letters: &str| format!("Drop {letters}{kept}?");
+    if !options.yes && !super::confirmed(letters, &options.filter, stop, question).await? {
+        return Ok(());
     }
     let mut saving = options.save.as_deref().map(Saving::create).transpose()?;
     let mut dropped = 0;

@@ -64,15 +64,9 @@ async fn from_queue(
     options: &ReplayOptions,
     stop: &CancellationToken,
 ) -> anyhow::Result<()> {
-    if !options.yes {
-        let Some(matching) = super::count(letters, &options.filter, stop).await? else {
-            bail!("stopped; nothing was replayed");
-        };
-        if matching == 0 {
-            println!("no dead letter matches");
-            return Ok(());
-        }
-        confirm::yes(&format!("Replay {}?", super::letters(matching)), false)?;
+    let question = |letters: &str| format!("Replay {letters}?");
+    if !options.yes && !super::confirmed(letters, &options.filter, stop, question).await? {
+        return Ok(());
     }
     let mut replayed = Replayed::default();
     let bar = super::bar(letters).await?;

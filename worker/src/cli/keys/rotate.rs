@@ -36,8 +36,9 @@ fn conclude(first_id: &str, rotated: Rotated) -> anyhow::Result<()> {
     println!("{} values are sealed with {first_id} now that were not before", HumanCount(rotated.resealed));
     if !rotated.released.is_empty() {
         println!(
-            "may be taken out of SECRETS__KEYS: {}; first wait an hour for consents that are under way, and know that \
-             invitations made with it are not accepted without it",
+            "may be taken out of SECRETS__KEYS: {}; first wait an hour for consents that are under way, and until \
+             apollo_receiver_spool_messages of every receiver is 0; and know that invitations made with it are not \
+             accepted without it",
             rotated.released.join(", ")
         );
     }
