@@ -97,6 +97,9 @@ pub enum AccountError {
     /// A verifier where a code was begun for, or the reverse.
     #[error("the participant brought back what belongs to another version of OAuth")]
     Mismatch,
+    /// Garmin takes none of the user's tokens.
+    #[error("Garmin takes no token of this user any more, or none is held: they must consent again")]
+    NeedsConsent,
     /// Another worker is at it, or has not long ago failed.
     #[error("another worker is busy with it")]
     Busy,

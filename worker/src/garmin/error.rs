@@ -20,6 +20,12 @@ pub enum Call {
     Permissions,
     /// The end of a user's registration.
     DeleteRegistration,
+    /// A user's summaries of an upload range.
+    Pull,
+    /// The file of an activity.
+    ActivityFile,
+    /// Summaries of the past, to be sent later as notifications.
+    Backfill,
 }
 
 impl Call {
@@ -34,6 +40,9 @@ impl Call {
             Self::UserId => "user_id",
             Self::Permissions => "permissions",
             Self::DeleteRegistration => "delete_registration",
+            Self::Pull => "pull",
+            Self::ActivityFile => "activity_file",
+            Self::Backfill => "backfill",
         }
     }
 }
