@@ -12,6 +12,7 @@ pub mod garmin;
 pub mod lane;
 pub mod message;
 pub mod metrics;
+pub mod pace;
 pub mod replay;
 pub mod rotation;
 pub mod store;

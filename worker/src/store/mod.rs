@@ -10,6 +10,7 @@ pub mod consents;
 pub mod error;
 pub mod keys;
 pub mod overview;
+pub mod pace;
 pub mod raw;
 pub(crate) mod removal;
 pub mod rights;
