@@ -246,6 +246,7 @@ impl Parts {
             garmin: self.garmin.clone(),
             tokens: Arc::new(tokens),
             withdrawal: Arc::clone(&self.withdrawal),
+            backfill_days: self.config.backfill.days,
             metrics: Arc::clone(&self.metrics),
             readiness: self.readiness.clone(),
         }

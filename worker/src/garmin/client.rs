@@ -171,13 +171,13 @@ impl GarminClient {
         if answer.status == StatusCode::OK { Ok(answer) } else { Err(answer.token_endpoint_failure()) }
     }
 
-    fn api(&self, path: &str) -> Url {
+    pub(super) fn api(&self, path: &str) -> Url {
         let mut url = self.config.api_url.clone();
         url.set_path(&format!("{}/{path}", url.path().trim_end_matches('/')));
         url
     }
 
-    fn as_user(&self, method: Method, url: &Url, token: &UserToken) -> RequestBuilder {
+    pub(super) fn as_user(&self, method: Method, url: &Url, token: &UserToken) -> RequestBuilder {
         match token {
             UserToken::Oauth1(token) => {
                 self.sign(method, url, &Signed { token: Some(token.pair()), ..Signed::default() })
@@ -193,7 +193,7 @@ impl GarminClient {
         self.http.request(method, url.clone()).header(AUTHORIZATION, authorization)
     }
 
-    async fn send(&self, call: Call, request: RequestBuilder) -> Result<Answer, GarminError> {
+    pub(super) async fn send(&self, call: Call, request: RequestBuilder) -> Result<Answer, GarminError> {
         let answered = match request.send().await {
             Ok(response) => Answer::read(call, response).await,
             Err(error) => Err(unreachable(call, error)),

@@ -4,11 +4,13 @@
 //! consent, or other settings. Nothing that Garmin is sent or answers stands in an error or a log.
 
 mod answer;
+mod backfill;
 mod client;
 mod error;
 pub mod permissions;
 mod tokens;
 
+pub use backfill::BackfillAnswer;
 pub use client::GarminClient;
 pub use error::{Call, GarminError};
 pub use tokens::{Oauth1Token, Oauth2Tokens, UserToken};

@@ -5,6 +5,7 @@
 
 pub mod accounts;
 pub mod archive;
+pub mod backfill;
 mod comments;
 pub mod consents;
 pub mod error;
