@@ -1,7 +1,5 @@
 -- How fast Garmin is asked: what all workers together have asked for in the last minute, and until when they pause.
 
-CREATE SCHEMA IF NOT EXISTS garmin_pull;
-
 CREATE TABLE garmin_pull.request_second (
     second        bigint PRIMARY KEY,
     requests      bigint NOT NULL,
