@@ -1,6 +1,7 @@
 //! The worker's settings (design.md section 6).
 
 use crate::pace::Limits;
+use crate::pull::callback_url::CallbackHost;
 use apollo_shared::broker::BrokerConfig;
 use apollo_shared::config::secret;
 use apollo_shared::garmin::GarminConfig;
@@ -57,6 +58,9 @@ pub struct WorkerConfig {
     /// What history is asked for by itself.
     #[command(flatten)]
     pub backfill: BackfillConfig,
+    /// What pings may have fetched.
+    #[command(flatten)]
+    pub pull: PullConfig,
     /// The admin listener.
     #[command(flatten)]
     pub admin: AdminConfig,
@@ -82,6 +86,32 @@ pub struct WorkerConfig {
         help_heading = "Worker"
     )]
     pub reading_seconds: NonZeroU16,
+}
+
+/// What pings may have fetched.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Garmin")]
+pub struct PullConfig {
+    /// The hosts that the callback URL of a ping may name, separated by commas, each with a port if it is not 443. No
+    /// other is ever asked, and none but over https: pings are not signed, and a user's token goes with each request
+    #[arg(
+        id = "garmin_callback_hosts",
+        long = "garmin-callback-hosts",
+        env = "GARMIN__CALLBACK_HOSTS",
+        value_name = "GARMIN__CALLBACK_HOSTS",
+        value_delimiter = ',',
+        default_value = "apis.garmin.com"
+    )]
+    pub callback_hosts: Vec<CallbackHost>,
+    /// Callback URLs fetched at the same time
+    #[arg(
+        long = "fetches",
+        env = "WORKER__FETCHES",
+        value_name = "WORKER__FETCHES",
+        default_value = "8",
+        help_heading = "Worker"
+    )]
+    pub fetches: NonZeroUsize,
 }
 
 /// How fast Garmin is asked for data, by all workers of a database together.
@@ -177,7 +207,7 @@ pub struct LaneConfig {
         env = "WORKER__LANES",
         value_name = "WORKER__LANES",
         value_delimiter = ',',
-        default_value = "summaries,account"
+        default_value = "summaries,account,pull"
     )]
     pub lanes: Vec<ServedLane>,
     /// Batches stored at the same time, each over a connection of its own
@@ -215,13 +245,15 @@ pub struct LaneConfig {
     pub batch_wait_ms: u64,
 }
 
-/// A lane that this version serves. The messages of the others wait in their queues.
+/// A lane. The messages of those that no worker serves wait in their queues.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum ServedLane {
     /// Notifications with summaries.
     Summaries,
     /// Consents, deregistrations, permission changes, and the renewal of tokens.
     Account,
+    /// What pings announce is fetched from Garmin, and history is asked for; only with GARMIN__CONSUMER_KEY.
+    Pull,
 }
 
 impl From<ServedLane> for Lane {
@@ -229,6 +261,7 @@ impl From<ServedLane> for Lane {
         match lane {
             ServedLane::Summaries => Self::Summaries,
             ServedLane::Account => Self::Account,
+            ServedLane::Pull => Self::Pull,
         }
     }
 }

@@ -5,13 +5,17 @@
 //! while, for no participant. So a worker asks here first, and is granted as much as the last minute has room for. The
 //! minute slides: what was granted counts until it is certainly over a minute old by Garmin's count too.
 
+use crate::account::AccountError;
+use crate::garmin::GarminError;
 use crate::store::error::StoreError;
 use crate::store::pace::{self as store, Spent, Standing};
+use apollo_shared::telemetry::with_causes;
 use sqlx::{Connection as _, PgPool};
 use std::num::NonZeroU32;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use time::OffsetDateTime;
+use tokio_util::sync::CancellationToken;
 
 /// For how long a grant counts, in seconds: the minute, the rest of the second in which it was given, and two more, as
 /// some requests reach Garmin later than others.
@@ -20,6 +24,10 @@ const COUNTED: i64 = 60 + 1 + 2;
 /// The pause after a 429 that names none, and the longest that Garmin may ask for.
 const USUAL_PAUSE: Duration = Duration::from_secs(60);
 const LONGEST_PAUSE: Duration = Duration::from_secs(3600);
+
+/// How long a request waits for its turn, before its message goes back to its queue: a sliding minute passes by then, a
+/// longer pause of Garmin's does not.
+const LONGEST_WAIT: Duration = Duration::from_secs(70);
 
 /// What Garmin allows in a minute.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,6 +56,19 @@ pub enum Outcome {
     RateLimited(Option<Duration>),
     /// 5xx, no answer, or none in time.
     Failed,
+}
+
+impl Outcome {
+    /// What an answer means for all who ask.
+    #[must_use]
+    pub fn of<T>(answered: &Result<T, GarminError>) -> Self {
+        match answered {
+            Err(GarminError::RateLimited { retry_after, .. }) => Self::RateLimited(*retry_after),
+            Err(GarminError::Unavailable { retry_after: Some(pause), .. }) => Self::RateLimited(Some(*pause)),
+            Err(GarminError::Unavailable { retry_after: None, .. }) => Self::Failed,
+            Ok(_) | Err(_) => Self::Success,
+        }
+    }
 }
 
 /// The limiter, as one worker sees it.
@@ -108,6 +129,31 @@ impl Pace {
             }
         }
         Ok(())
+    }
+
+    /// Waits until a request is granted.
+    ///
+    /// # Errors
+    /// [`AccountError::Paused`] if that would take longer than [`LONGEST_WAIT`], or `stop` came first.
+    pub async fn wait(&self, stop: &CancellationToken) -> Result<(), AccountError> {
+        loop {
+            match self.requests(NonZeroU32::MIN).await? {
+                Grant::Granted(_) => return Ok(()),
+                Grant::Wait(wait) if wait > LONGEST_WAIT => return Err(AccountError::Paused(wait)),
+                Grant::Wait(wait) => {
+                    if stop.run_until_cancelled(tokio::time::sleep(wait)).await.is_none() {
+                        return Err(AccountError::Paused(wait));
+                    }
+                }
+            }
+        }
+    }
+
+    /// As [`Pace::answered`], where there is something more important to do than to fail: what Garmin gave must not be lost.
+    pub async fn note(&self, outcome: Outcome) {
+        if let Err(error) = self.answered(outcome).await {
+            tracing::warn!("other workers do not learn how Garmin answered: {}", with_causes(&error));
+        }
     }
 
     async fn grant(

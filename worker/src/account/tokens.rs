@@ -102,7 +102,7 @@ impl Tokens {
         ask: impl Fn(Arc<GarminClient>, UserToken) -> Asking,
     ) -> Result<T, AccountError>
     where
-        Asking: Future<Output = Result<T, GarminError>>,
+        Asking: Future<Output = Result<T, AccountError>>,
     {
         let garmin = self.garmin.as_ref().ok_or(AccountError::NotConfigured)?;
         while let Some(stored) = self.best_of(user_id).await? {
@@ -112,8 +112,8 @@ impl Tokens {
                 Err(error) => return Err(error),
             };
             match ask(Arc::clone(garmin), token).await {
-                Err(GarminError::Refused { status: 401, .. }) => {}
-                answered => return Ok(answered?),
+                Err(AccountError::Garmin(GarminError::Refused { status: 401, .. })) => {}
+                answered => return answered,
             }
             let renewed = match self.renewed(&stored).await {
                 Ok(renewed) => renewed,
@@ -122,8 +122,8 @@ impl Tokens {
             };
             if let Some(token) = renewed {
                 match ask(Arc::clone(garmin), token).await {
-                    Err(GarminError::Refused { status: 401, .. }) => {}
-                    answered => return Ok(answered?),
+                    Err(AccountError::Garmin(GarminError::Refused { status: 401, .. })) => {}
+                    answered => return answered,
                 }
             }
             tracing::warn!("{stored:?} is refused by Garmin, and not used any more");

@@ -6,7 +6,7 @@
 use super::{BackfillKind, State};
 use crate::account::AccountError;
 use crate::account::tokens::Tokens;
-use crate::garmin::{BackfillAnswer, Call, GarminError};
+use crate::garmin::{BackfillAnswer, GarminClient, GarminError};
 use crate::pace::{Grant, Outcome, Pace};
 use crate::store::backfill::{self as store, Due, End, Scope};
 use crate::store::database_backoff;
@@ -84,55 +84,60 @@ impl Runner {
                 .await?;
             return Ok(Step::Asked);
         };
-        // Given back while it waits: others may have room for it sooner, and a crash then leaves no claim.
-        if let Grant::Wait(wait) = self.pace.backfill(due.range().days()).await? {
-            store::release(&mut *self.connection().await?, due.id).await?;
-            return Ok(Step::Wait(wait));
-        }
-        let range = due.range();
-        let asked = self
-            .tokens
-            .call(&due.user_id, |garmin, token| async move { garmin.backfill(kind, range, &token).await });
-        match asked.await {
+        match self.ask(&due, kind).await {
             Ok(answer) => self.answered(&due, answer).await?,
+            // Given back while it waits: a crash then leaves no claim.
+            Err(AccountError::Paused(wait)) => {
+                store::release(&mut *self.connection().await?, due.id).await?;
+                return Ok(Step::Wait(wait));
+            }
             Err(error) => self.failed(&due, error).await?,
         }
         Ok(Step::Asked)
     }
 
+    /// Each request is granted by itself, also the one with a renewed token.
+    async fn ask(&self, due: &Due, kind: &'static BackfillKind) -> Result<BackfillAnswer, AccountError> {
+        let range = due.range();
+        let asking = |garmin: Arc<GarminClient>, token| async move {
+            if let Grant::Wait(wait) = self.pace.backfill(range.days()).await? {
+                return Err(AccountError::Paused(wait));
+            }
+            let answered = garmin.backfill(kind, range, &token).await;
+            self.pace.note(Outcome::of(&answered)).await;
+            Ok(answered?)
+        };
+        self.tokens.call(&due.user_id, asking).await
+    }
+
     async fn answered(&self, due: &Due, answer: BackfillAnswer) -> Result<(), StoreError> {
-        self.pace
-            .answered(match answer {
-                BackfillAnswer::RateLimited(pause) => Outcome::RateLimited(pause),
-                _ => Outcome::Success,
-            })
-            .await?;
+        let of_user = Scope { user_id: Some(&due.user_id), summary_type: None };
+        let of_type = Scope { user_id: None, summary_type: Some(&due.summary_type) };
         match answer {
             BackfillAnswer::Requested => self.end(due, State::Requested, Some(202), None).await,
             BackfillAnswer::DoneBefore => self.end(due, State::DoneBefore, Some(409), None).await,
             BackfillAnswer::NotEnabled => {
-                let scope = Scope { user_id: None, summary_type: Some(&due.summary_type) };
-                self.end_all(scope, State::NotEnabled, Some(400), "not enabled in Garmin's portal").await
+                let error = "Garmin's portal is not set to send this type";
+                self.end_all(of_type, State::NotEnabled, Some(400), error).await
             }
             BackfillAnswer::NoHistory => {
-                let scope = Scope { user_id: Some(&due.user_id), summary_type: None };
-                let error = "the participant does not permit HISTORICAL_DATA_EXPORT";
-                self.end_all(scope, State::NotPermitted, Some(403), error).await
+                let error = "the participant does not permit historical data";
+                self.end_all(of_user, State::NotPermitted, Some(403), error).await
             }
             BackfillAnswer::TypeNotPermitted => {
-                let scope = Scope { user_id: Some(&due.user_id), summary_type: Some(&due.summary_type) };
+                let of_both = Scope { summary_type: of_type.summary_type, ..of_user };
                 let error = "the participant does not permit this type";
-                self.end_all(scope, State::NotPermitted, Some(412), error).await
+                self.end_all(of_both, State::NotPermitted, Some(412), error).await
             }
             BackfillAnswer::BeforeMinimum(minimum) => self.minimum(due, minimum).await,
             BackfillAnswer::TooLong if due.range().days().get() > 1 => {
+                tracing::info!("{} days of {} are too long: halved", due.range().days(), due.summary_type);
                 Ok(store::halve(&mut *self.connection().await?, due).await?)
             }
             BackfillAnswer::TooLong => {
                 let error = "Garmin finds even a day too long";
                 self.end(due, State::Failed, Some(400), Some(error)).await
             }
-            BackfillAnswer::RateLimited(_) => self.later(due, Some(429), "Garmin's rate limit").await,
             BackfillAnswer::Rejected { status, message } => {
                 tracing::warn!("Garmin refuses range {} of {} with {status}", due.id, due.summary_type);
                 self.end(due, State::Failed, Some(status), Some(&message)).await
@@ -141,18 +146,18 @@ impl Runner {
     }
 
     async fn failed(&self, due: &Due, error: AccountError) -> Result<(), StoreError> {
-        match error {
-            AccountError::Store(error) => return Err(error),
+        let status = match &error {
             AccountError::NeedsConsent => {
-                let scope = Scope { user_id: Some(&due.user_id), summary_type: None };
-                return self.end_all(scope, State::NoConsent, Some(401), &error.to_string()).await;
+                let of_user = Scope { user_id: Some(&due.user_id), summary_type: None };
+                return self.end_all(of_user, State::NoConsent, Some(401), &error.to_string()).await;
             }
-            AccountError::Garmin(GarminError::Unavailable { call: Call::Backfill, .. }) => {
-                self.pace.answered(Outcome::Failed).await?;
-            }
-            _ => {}
+            AccountError::Garmin(GarminError::RateLimited { .. }) => Some(429),
+            _ => None,
+        };
+        match error {
+            AccountError::Store(error) => Err(error),
+            error => self.later(due, status, &with_causes(&error)).await,
         }
-        self.later(due, None, &with_causes(&error)).await
     }
 
     /// Garmin takes nothing that begins before `minimum`. It may move on while we ask, so it is rounded up to an hour.

@@ -7,7 +7,6 @@ use super::tokens::UserToken;
 use crate::backfill::{BackfillKind, Range};
 use reqwest::{Method, StatusCode};
 use serde_json::Value;
-use std::time::Duration;
 use time::format_description::well_known::Iso8601;
 use time::macros::format_description;
 use time::{Date, OffsetDateTime, PrimitiveDateTime};
@@ -42,8 +41,6 @@ pub enum BackfillAnswer {
     NoHistory,
     /// 412: the user does not permit this type.
     TypeNotPermitted,
-    /// 429, with Garmin's `Retry-After` if it gave one.
-    RateLimited(Option<Duration>),
     /// Another refusal, which asking again would not change.
     Rejected {
         /// The HTTP status.
@@ -57,7 +54,7 @@ impl GarminClient {
     /// Asks for a range of a user's history.
     ///
     /// # Errors
-    /// [`GarminError::Refused`] if the token has ended; see [`GarminError`].
+    /// [`GarminError::Refused`] if the token has ended, [`GarminError::RateLimited`]; see [`GarminError`].
     pub async fn backfill(
         &self,
         kind: &BackfillKind,
@@ -74,21 +71,18 @@ impl GarminClient {
 }
 
 fn read(answer: &Answer) -> Result<BackfillAnswer, GarminError> {
-    let failure = answer.user_failure();
-    Ok(match (answer.status, failure) {
-        (StatusCode::OK | StatusCode::ACCEPTED, _) => BackfillAnswer::Requested,
-        (StatusCode::CONFLICT, _) => BackfillAnswer::DoneBefore,
-        (StatusCode::BAD_REQUEST, _) => of_bad_request(answer.body()),
-        (StatusCode::FORBIDDEN, GarminError::Refused { .. }) => BackfillAnswer::NoHistory,
-        (StatusCode::PRECONDITION_FAILED, _) => BackfillAnswer::TypeNotPermitted,
-        (StatusCode::TOO_MANY_REQUESTS, GarminError::Unavailable { retry_after, .. }) => {
-            BackfillAnswer::RateLimited(retry_after)
-        }
-        (StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN | StatusCode::REQUEST_TIMEOUT, failure) => {
-            return Err(failure);
-        }
-        (status, failure) if !status.is_client_error() => return Err(failure),
-        (status, _) => BackfillAnswer::Rejected { status: status.as_u16(), message: message(answer.body()) },
+    Ok(match answer.status {
+        StatusCode::OK | StatusCode::ACCEPTED => BackfillAnswer::Requested,
+        StatusCode::CONFLICT => BackfillAnswer::DoneBefore,
+        StatusCode::BAD_REQUEST => of_bad_request(answer.body()),
+        _ => match answer.data_failure() {
+            GarminError::NotPermitted { status: 412, .. } => BackfillAnswer::TypeNotPermitted,
+            GarminError::NotPermitted { .. } => BackfillAnswer::NoHistory,
+            GarminError::NotAccepted { status, .. } | GarminError::Gone { status, .. } => {
+                BackfillAnswer::Rejected { status, message: message(answer.body()) }
+            }
+            failure => return Err(failure),
+        },
     })
 }
 
