@@ -209,7 +209,8 @@ fn receiver_settings(nginx: &Nginx, garmin: &Garmin, version: OauthVersion, furt
 }
 
 /// Environment variables as options: `GARMIN__API_URL` is `--garmin-api-url`.
-fn options(settings: Vec<(&'static str, String)>) -> Vec<String> {
+#[must_use]
+pub fn options(settings: Vec<(&'static str, String)>) -> Vec<String> {
     let option = |name: &str| format!("--{}", name.to_lowercase().replace("__", "-").replace('_', "-"));
     settings.into_iter().flat_map(|(name, value)| [option(name), value]).collect()
 }
