@@ -236,7 +236,7 @@ async fn what_cannot_be_asked_for_is_told_in_a_sentence() -> Result<()> {
     let two =
         ["--all", "--from", "2026-01-01", "--to", "2026-01-31", "--types", "sleeps,activities", "--detach"];
     assert!(refused(&two, 0)?.contains("2 ranges to be asked for"));
-    assert!(refused(&["status"], 0)?.contains("about 1 minute left"));
+    assert!(refused(&["status"], 0)?.contains("about 40 seconds left"));
     assert!(refused(&["cancel", "--types", "sleeps"], 0)?.contains("1 ranges cancelled"));
     assert_eq!(place.ranges("state = 'cancelled' AND summary_type = 'sleeps'").await?, 1);
     assert_eq!(place.ranges("state = 'pending'").await?, 1);

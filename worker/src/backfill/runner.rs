@@ -23,7 +23,7 @@ use tokio_util::sync::CancellationToken;
 const LOOK_EVERY: Duration = Duration::from_secs(2);
 
 /// A worker that has to wait for the limits looks again after this time at the latest, as they may have changed.
-const LONGEST_WAIT: Duration = Duration::from_secs(15);
+const LONGEST_WAIT: Duration = Duration::from_secs(5);
 
 /// The pauses after attempts in vain: each four times the one before, up to an hour; a day in all.
 const FIRST_PAUSE: Duration = Duration::from_secs(15);
