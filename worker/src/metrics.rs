@@ -98,7 +98,7 @@ impl Metrics {
             )?,
             lag_seconds: histogram(
                 "apollo_worker_lag_seconds",
-                "From a notification's arrival at the receiver to the commit that stored it.",
+                "From a notification's arrival at the receiver, or its fetch from Garmin, to the commit that stored it.",
                 &LAG_BUCKETS,
             )?,
             dead_letters: counter(

@@ -9,6 +9,7 @@ use crate::message::Message;
 use crate::pace::Outcome;
 use crate::store::callbacks::State;
 use crate::store::patience::Patience;
+use apollo_shared::envelope::Microseconds;
 use std::sync::Arc;
 
 /// What an attempt needs.
@@ -41,13 +42,12 @@ impl Fetching<'_> {
     /// An ordinary notification for each part of an answer.
     fn summaries(&self, fetched: &Fetched) -> Result<End, AccountError> {
         let Self { ping, message, .. } = self;
-        let arrived_at = message.envelope.arrived();
         let source = Source {
             endpoint: ping.endpoint,
             user_id: &ping.user_id,
             digest: ping.digest,
-            uploaded_at: ping.uploaded_at(arrived_at),
-            arrived_at,
+            uploaded_at: ping.uploaded_at(message.envelope.received_at),
+            arrived_at: Microseconds::now(),
         };
         let mut pulled = pulled::notifications(&fetched.body, &source, &message.envelope.traceparent)
             .ok_or_else(|| GarminError::no_array(ping.call()))?;

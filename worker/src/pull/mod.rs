@@ -119,15 +119,18 @@ impl PullHandler {
             Ok(claim) => claim,
             Err(error) => return Some(Err(error)),
         };
-        if claim != Claim::Ours {
-            let outcome = if claim == Claim::Withdrawn { State::Withdrawn.name() } else { "repeated" };
-            self.metrics.callback(key, outcome);
-            return Some(Ok(vec![]));
-        }
-        let fetching = Fetching { handler: self, ping, message, patience: &patience };
-        let End { state, status, entries, outgoing } = match fetching.fetch().await? {
-            Ok(end) => end,
-            Err(error) => self.failed(ping, message, &error),
+        let End { state, status, entries, outgoing } = match claim {
+            Claim::Repeated | Claim::Fetched => {
+                self.metrics.callback(key, "repeated");
+                return Some(Ok(vec![]));
+            }
+            Claim::Withdrawn => {
+                End { state: State::Withdrawn, status: None, entries: None, outgoing: vec![] }
+            }
+            Claim::Ours => {
+                let fetching = Fetching { handler: self, ping, message, patience: &patience };
+                fetching.fetch().await?.unwrap_or_else(|error| self.failed(ping, message, &error))
+            }
         };
         let settle = || callbacks::settle(&self.pool, ping.digest, state, status, entries);
         if let Err(error) = patience.when_possible(envelope, settle).await? {

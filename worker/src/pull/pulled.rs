@@ -20,7 +20,7 @@ pub(crate) struct Source<'a> {
     pub(crate) digest: [u8; 32],
     /// When they were uploaded to Garmin: what orders their versions.
     pub(crate) uploaded_at: Microseconds,
-    /// When Apollo heard of them.
+    /// When they came to Apollo.
     pub(crate) arrived_at: Microseconds,
 }
 
