@@ -6,13 +6,19 @@ use std::io::Write as _;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::{Context as _, Result};
-use apollo_simulator::garmin::{Garmin, GarminOptions, OauthVersion};
+use apollo_simulator::garmin::{
+    BackfillOptions, Deliverer, Garmin, GarminOptions, Limits, Mode, OauthVersion,
+};
+use apollo_simulator::sender::SendOptions;
 use clap::{Args, ValueEnum};
+use reqwest::Url;
 use tempfile::NamedTempFile;
+use time::OffsetDateTime;
 
-use super::{asked_to_stop, user_ids};
+use super::{asked_to_stop, read_ca_file, user_ids};
 use crate::{PlanArguments, output};
 
 #[derive(Debug, Args)]
@@ -38,6 +44,29 @@ pub(crate) struct GarminArguments {
     oauth_version: Version,
     #[command(flatten)]
     plan: PlanArguments,
+    /// The most calls for data in any 60 seconds: pulls, activity files, backfill requests [default: no limit].
+    #[arg(long, value_name = "REQUESTS")]
+    requests_per_minute: Option<u32>,
+    /// The most days of history asked for in any 60 seconds [default: no limit; Garmin's for an evaluation key is 100, for
+    /// a production key 10,000].
+    #[arg(long, value_name = "DAYS")]
+    backfill_days_per_minute: Option<u32>,
+    /// How many days before today history begins [default: no limit].
+    #[arg(long, value_name = "DAYS")]
+    history_days: Option<u32>,
+    /// Tell of history by pings, so that it is fetched here, and not by pushes.
+    #[arg(long)]
+    ping: bool,
+    /// POST account notifications, and the history that is asked for, to this receiver as Garmin would call it, with the
+    /// secret part of its path if it has one: https://host/SECRET
+    #[arg(long, value_name = "URL")]
+    deliver_to: Option<Url>,
+    /// How often to look for something to deliver; what was not answered 200 is then sent again.
+    #[arg(long, value_name = "SECONDS", default_value_t = 5, requires = "deliver_to", value_parser = clap::value_parser!(u64).range(1..))]
+    deliver_every: u64,
+    /// One more certificate authority to trust for the receiver, or several, in a PEM file.
+    #[arg(long, value_name = "FILE", requires = "deliver_to")]
+    ca_file: Option<PathBuf>,
     /// Print one JSON object {"url", "env", "pull_token"} instead, when ready.
     #[arg(long)]
     json: bool,
@@ -81,11 +110,34 @@ impl GarminArguments {
             user_ids: user_ids(&self.plan.plan()).collect(),
             // A database may outlive this Garmin: no token may be given out a second time.
             seed: fastrand::u64(..),
+            limits: Some(Limits {
+                requests_per_minute: self.requests_per_minute.unwrap_or(u32::MAX),
+                backfill_days_per_minute: self.backfill_days_per_minute.unwrap_or(u32::MAX),
+            }),
+            backfill: BackfillOptions {
+                minimum_start: self.history_days.map_or(0, days_ago),
+                delivered_as: if self.ping { Mode::Ping } else { Mode::Push },
+                ..BackfillOptions::default()
+            },
         }
+    }
+
+    fn deliverer(&self) -> Result<Option<Deliverer>> {
+        let Some(url) = &self.deliver_to else { return Ok(None) };
+        let ca_certificates = read_ca_file(self.ca_file.as_deref())?;
+        let options = SendOptions { ca_certificates, ..SendOptions::new(url.clone()) };
+        Ok(Some(Deliverer::new(&options).context("--deliver-to cannot be used")?))
     }
 }
 
+/// The beginning of a day, in Unix seconds.
+fn days_ago(days: u32) -> i64 {
+    let today = OffsetDateTime::now_utc().date().midnight().assume_utc();
+    today.unix_timestamp() - i64::from(days) * 86_400
+}
+
 pub(crate) async fn garmin(arguments: GarminArguments) -> Result<ExitCode> {
+    let deliverer = arguments.deliverer()?;
     let garmin = Garmin::start(arguments.options()).await.with_context(|| {
         format!("--listen {} or --tls-listen {} cannot be used", arguments.listen, arguments.tls_listen())
     })?;
@@ -93,10 +145,28 @@ pub(crate) async fn garmin(arguments: GarminArguments) -> Result<ExitCode> {
     let mut settings = garmin.settings(arguments.oauth_version.into());
     settings.push(("GARMIN__CA_FILE", ca_file.display().to_string()));
     print(&garmin, &settings, arguments.json);
-    asked_to_stop().await?;
+    tokio::select! {
+        stopped = asked_to_stop() => stopped?,
+        failed = deliver(&garmin, deliverer, Duration::from_secs(arguments.deliver_every)) => failed?,
+    }
     garmin.stop().await;
     fs::remove_file(&ca_file).with_context(|| format!("{} cannot be removed", ca_file.display()))?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Without end; there may be nobody to deliver to.
+async fn deliver(garmin: &Garmin, deliverer: Option<Deliverer>, every: Duration) -> Result<()> {
+    let Some(mut deliverer) = deliverer else { return std::future::pending().await };
+    loop {
+        tokio::time::sleep(every).await;
+        let round = deliverer.round(garmin).await?;
+        if round.delivered > 0 {
+            eprintln!("delivered {} notifications", round.delivered);
+        }
+        if let Some(refusal) = round.refusal {
+            eprintln!("{} notifications wait to be sent again: {refusal}", round.waiting);
+        }
+    }
 }
 
 fn print(garmin: &Garmin, settings: &[(&'static str, String)], json: bool) {

@@ -26,11 +26,13 @@ pub enum Call {
     Pull,
     /// The file of an activity, by its one-time URL.
     ActivityFile,
+    /// A user's history.
+    Backfill,
 }
 
 impl Call {
     /// All of them.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::RequestToken,
         Self::AccessToken,
         Self::Token,
@@ -41,7 +43,13 @@ impl Call {
         Self::TokenExchange,
         Self::Pull,
         Self::ActivityFile,
+        Self::Backfill,
     ];
+
+    /// Whether it counts against the limit of requests.
+    pub(super) fn is_for_data(self) -> bool {
+        matches!(self, Self::Pull | Self::ActivityFile | Self::Backfill)
+    }
 }
 
 /// What a call meets with instead of its answer.

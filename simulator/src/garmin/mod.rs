@@ -20,11 +20,15 @@
 //! ```
 
 mod activity_file;
+mod backfill;
 mod call;
 mod consent;
 mod data_type;
+mod deliverer;
+mod history;
 mod incoming;
 mod json_object;
+mod limits;
 mod notification;
 mod oauth1;
 mod oauth2;
@@ -52,8 +56,11 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 pub use activity_file::file_content;
+pub use backfill::BackfillOptions;
 pub use call::{Call, Failure, Request};
+pub use deliverer::{Deliverer, Round};
 use incoming::Scheme;
+pub use limits::Limits;
 pub use notification::{
     AccountNotification, Deregistration, PERMISSIONS, PermissionChange, PermissionsShape, deregistrations,
     permission_changes,
@@ -82,6 +89,10 @@ pub struct GarminOptions {
     /// Tokens, codes and secrets follow from it and the order of what is asked. Who keeps tokens for longer than this
     /// Garmin runs needs another seed for each.
     pub seed: u64,
+    /// How much the app may ask for; without limits, whatever it likes.
+    pub limits: Option<Limits>,
+    /// How history is served.
+    pub backfill: BackfillOptions,
 }
 
 impl Default for GarminOptions {
@@ -94,6 +105,8 @@ impl Default for GarminOptions {
             consumer_secret: "simulated-consumer-secret".to_owned(),
             user_ids: Vec::new(),
             seed: 1,
+            limits: None,
+            backfill: BackfillOptions::default(),
         }
     }
 }
@@ -159,8 +172,7 @@ impl Garmin {
         let (tls_listener, certificate_authority) = TlsListener::bind(options.tls_listen).await?;
         let tls_address = tls_listener.local_addr()?;
         let callback_origin = format!("https://{tls_address}");
-        let mut state =
-            State::new(options.consumer_key, options.consumer_secret, options.seed, callback_origin);
+        let mut state = State::new(&options, callback_origin);
         options.user_ids.into_iter().for_each(|user_id| state.add_user(user_id));
         let provider = Provider::new(state);
         let stopping = CancellationToken::new();
@@ -315,6 +327,15 @@ impl Garmin {
     /// The body is none of Garmin's.
     pub fn upload(&self, body: &[u8], mode: Mode) -> Result<Vec<u8>, UploadError> {
         self.provider.upload(body, mode)
+    }
+
+    /// Takes out the bodies of the notifications that bring the history asked for since the last time, in the order of
+    /// their keys. Each has entries of one key, of all who asked for it, as Garmin collects them for some minutes.
+    ///
+    /// # Errors
+    /// None that is known: history is of Garmin's own making.
+    pub fn take_deliveries(&self) -> Result<Vec<Vec<u8>>, UploadError> {
+        backfill::take_deliveries(&mut self.provider.lock())
     }
 
     /// A token with which anything of a user can be pulled, as the developer portal gives out to try it.

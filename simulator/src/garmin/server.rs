@@ -19,7 +19,7 @@ use super::incoming::{Incoming, Scheme};
 use super::refusal::Refusal;
 use super::state::State;
 use super::uploads::{Mode, Received, UploadError};
-use super::{activity_file, consent, oauth1, oauth2, pull, user_api};
+use super::{activity_file, backfill, consent, oauth1, oauth2, pull, user_api};
 
 pub(super) const REQUEST_TOKEN: &str = "/oauth-service/oauth/request_token";
 pub(super) const OAUTH1_CONFIRM: &str = "/oauthConfirm";
@@ -68,6 +68,7 @@ pub(super) fn router(provider: Provider, scheme: Scheme) -> Router {
         .route(&api("user/permissions"), handler(MethodFilter::GET, Call::Permissions))
         .route(&api("user/registration"), handler(MethodFilter::DELETE, Call::DeleteRegistration))
         .route(&api("activityFile"), handler(MethodFilter::GET, Call::ActivityFile))
+        .route(&api("backfill/{type}"), handler(MethodFilter::GET, Call::Backfill))
         .route(&api("{type}"), handler(MethodFilter::GET, Call::Pull))
         .route(UPLOADS, post(upload).layer(DefaultBodyLimit::max(LONGEST_UPLOAD)))
         .layer(Extension(scheme))
@@ -134,8 +135,10 @@ fn answer(provider: &Provider, call: Call, request: &Incoming) -> Response {
         Call::TokenExchange => oauth2::exchange,
         Call::Pull => pull::pull,
         Call::ActivityFile => activity_file::download,
+        Call::Backfill => backfill::backfill,
     };
-    handle(state, request).into_response()
+    let room = if call.is_for_data() { state.limiter.request() } else { Ok(()) };
+    room.and_then(|()| handle(state, request)).into_response()
 }
 
 /// What a call meets with that is to fail; nothing if its connection is to end without an answer.

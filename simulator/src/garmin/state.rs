@@ -5,15 +5,19 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use fastrand::Rng;
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
 
 use super::activity_file::Files;
+use super::backfill::Backfills;
 use super::call::{Failures, Request};
+use super::limits::Limiter;
 use super::notification::{
     AccountNotification, Deregistration, PERMISSIONS, PermissionChange, PermissionsShape, deregistrations,
     permission_changes,
 };
 use super::uploads::Uploads;
-use super::{Oauth1Token, PermissionsAnswer};
+use super::{GarminOptions, Oauth1Token, PermissionsAnswer};
 use crate::user::dashed;
 
 /// A request token or an authorization code is good for so long. Garmin's own times are not known.
@@ -54,6 +58,8 @@ pub(super) struct State {
     pub(super) pull_token: String,
     pub(super) uploads: Uploads,
     pub(super) files: Files,
+    pub(super) backfills: Backfills,
+    pub(super) limiter: Limiter,
 }
 
 /// A user, as far as this app is concerned.
@@ -115,21 +121,25 @@ pub(super) fn unix_now() -> i64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |elapsed| elapsed.as_secs().cast_signed())
 }
 
+/// As Garmin writes moments in its messages.
+pub(super) fn rfc3339(moment: i64) -> String {
+    let moment = OffsetDateTime::from_unix_timestamp(moment).unwrap_or(OffsetDateTime::UNIX_EPOCH);
+    moment.format(&Rfc3339).unwrap_or_default()
+}
+
 impl State {
-    pub(super) fn new(
-        consumer_key: String,
-        consumer_secret: String,
-        seed: u64,
-        callback_origin: String,
-    ) -> Self {
-        let mut rng = Rng::with_seed(seed);
+    /// What these options say, with nobody.
+    pub(super) fn new(options: &GarminOptions, callback_origin: String) -> Self {
+        let mut rng = Rng::with_seed(options.seed);
         Self {
-            consumer_key,
-            consumer_secret,
+            consumer_key: options.consumer_key.clone(),
+            consumer_secret: options.consumer_secret.clone(),
             callback_origin,
             pull_token: random_text(&mut rng, DOWNLOAD_TOKEN_LENGTH),
             uploads: Uploads::new(),
             files: Files::default(),
+            backfills: Backfills::new(options.backfill.clone()),
+            limiter: Limiter::new(options.limits),
             rng,
             accounts: BTreeMap::new(),
             request_tokens: BTreeMap::new(),
@@ -206,6 +216,7 @@ impl State {
         self.codes.retain(|_, code| code.user_id != user_id);
         self.request_tokens
             .retain(|_, token| token.agreement.as_ref().is_none_or(|agreement| agreement.user_id != user_id));
+        self.backfills.forget(user_id);
         if !ended.is_empty() {
             self.notifications.push(AccountNotification::Deregistrations(deregistrations(&ended)));
         }
@@ -248,6 +259,11 @@ impl State {
             names.push(None);
         }
         names
+    }
+
+    /// What the user's entries are marked with: their OAuth 1.0a token, if the app knows them by nothing newer.
+    pub(super) fn oauth1_name(&self, user_id: &str) -> Option<String> {
+        self.names_in_notifications(user_id).into_iter().collect::<Option<Vec<_>>>()?.pop()
     }
 
     pub(super) fn connected_users(&self) -> BTreeSet<String> {

@@ -2,9 +2,7 @@
 
 use std::fmt::Write as _;
 
-use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
-
+use super::state::rfc3339;
 use crate::fit::course::{Course, Sample};
 
 /// Seconds between two points.
@@ -75,9 +73,4 @@ fn point(sample: &Sample) -> Option<Point> {
         longitude: f64::from(longitude) * DEGREES_A_SEMICIRCLE,
         meters: f64::from(sample.altitude) / 5.0 - 500.0,
     })
-}
-
-fn rfc3339(moment: i64) -> String {
-    let moment = OffsetDateTime::from_unix_timestamp(moment).unwrap_or(OffsetDateTime::UNIX_EPOCH);
-    moment.format(&Rfc3339).unwrap_or_default()
 }

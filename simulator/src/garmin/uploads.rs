@@ -13,11 +13,10 @@ use serde_json::value::{RawValue, to_raw_value};
 use url::{Url, form_urlencoded};
 
 use super::data_type::{ACTIVITY_FILES, DataType};
+use super::history::DAY;
 use super::json_object::JsonObject;
 use super::server::API;
 use super::state::{State, unix_now};
-
-const DAY: i64 = 86_400;
 
 /// Much faster than the network, and a tenth of the size.
 const COMPRESSION_LEVEL: i32 = 1;

@@ -1,8 +1,11 @@
 //! The simulated Garmin over real HTTP: each thing that it grants, and each that it refuses.
 
 mod app;
+mod backfill;
+mod deliverer;
 mod failures;
 mod files;
+mod limits;
 mod oauth1;
 mod oauth2;
 mod pulls;
