@@ -1,6 +1,7 @@
 //! The worker's metrics (design.md section 7), in one structure.
 
 use crate::account::Event;
+use crate::files::Kept;
 use crate::garmin::Call;
 use crate::message::{Destination, Outgoing};
 use crate::summaries::batch::Outcomes;
@@ -26,6 +27,7 @@ pub struct Metrics {
     dead_letters: IntCounterVec,
     garmin_requests: IntCounterVec,
     accounts: IntCounterVec,
+    activity_files: IntCounterVec,
     last_notification: GaugeVec,
 }
 
@@ -117,6 +119,12 @@ impl Metrics {
                  and refreshes of tokens (renewed, ended, failed).",
                 &["event", "outcome"],
             )?,
+            activity_files: counter(
+                "apollo_worker_activity_files_total",
+                "Activity files fetched, by what they are and outcome: parsed, kept (no FIT file), unreadable (kept), \
+                 stale (a newer one is stored), withdrawn (not kept, as the user has withdrawn).",
+                &["media", "outcome"],
+            )?,
             last_notification,
             registry,
         })
@@ -179,6 +187,11 @@ impl Metrics {
     /// Something about an account came to an end.
     pub(crate) fn account(&self, event: Event, outcome: &str) {
         self.accounts.with_label_values(&[event.name(), outcome]).inc();
+    }
+
+    /// A file came to an end.
+    pub(crate) fn activity_file(&self, kept: Kept) {
+        self.activity_files.with_label_values(&[kept.media.name(), kept.outcome.name()]).inc();
     }
 
     /// Garmin was asked, and has answered with `status` if at all.

@@ -8,6 +8,7 @@ pub mod archive;
 mod comments;
 pub mod consents;
 pub mod error;
+pub(crate) mod files;
 pub mod keys;
 pub mod overview;
 pub mod raw;
