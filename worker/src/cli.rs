@@ -3,6 +3,7 @@
 mod confirm;
 mod database;
 mod dead_letters;
+mod files;
 mod garmin;
 mod input;
 mod invite;
@@ -19,6 +20,7 @@ use apollo_shared::telemetry::{self, LogConfig};
 use apollo_shared::{admin, shutdown};
 use clap::{Args, Parser, Subcommand};
 use dead_letters::DeadLetters;
+use files::Files;
 use invite::InviteOptions;
 use keys::Keys;
 use replay::ReplayOptions;
@@ -51,6 +53,9 @@ enum Command {
     /// Shows what could not be handled (the queue apollo.dead), gives it another try, or drops it
     #[command(subcommand, name = "dead-letters")]
     DeadLetters(DeadLetters),
+    /// Writes activity files to disk, counts them, and reads those again that could not be read
+    #[command(subcommand)]
+    Files(Files),
     /// Prints links that let participants consent, each as one subject and until it expires; with
     /// RECEIVER__INVITATIONS=required nobody can consent without one
     Invite(InviteOptions),
@@ -115,6 +120,7 @@ pub async fn run(cli: Cli) -> anyhow::Result<()> {
         }
         Command::Replay(options) => replay::run(*options).await,
         Command::DeadLetters(dead_letters) => dead_letters::run(dead_letters).await,
+        Command::Files(files) => files::run(files).await,
         Command::Invite(options) => invite::run(options),
         Command::Tokens(tokens) => tokens::run(tokens).await,
         Command::Subjects(subjects) => subjects::run(subjects).await,

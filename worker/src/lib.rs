@@ -8,6 +8,7 @@ pub mod app;
 pub mod cli;
 pub mod config;
 pub mod dead_letters;
+pub mod files;
 pub mod garmin;
 pub mod lane;
 pub mod message;

@@ -20,6 +20,7 @@ use crate::store::callbacks::{self, Callback, Claim, State};
 use crate::store::error::StoreError;
 use crate::store::patience::Patience;
 use crate::store::schema;
+use crate::summaries::Registry;
 use apollo_shared::admin::Readiness;
 use apollo_shared::telemetry::with_causes;
 use apollo_shared::topology::Lane;
@@ -44,6 +45,8 @@ const STEPS: [u32; 52] = {
 pub struct PullHandler {
     /// The database.
     pub pool: PgPool,
+    /// The tables of summaries.
+    pub registry: Arc<Registry>,
     /// Tokens that are good for a call.
     pub tokens: Arc<Tokens>,
     /// How fast Garmin is asked.
@@ -93,7 +96,7 @@ impl Handler for PullHandler {
 impl PullHandler {
     /// Follows the ping in a message. Nothing if the database stayed away, or `stop` came first.
     async fn follow(&self, message: &Message, stop: &CancellationToken) -> Option<Vec<Outgoing>> {
-        let ping = match Ping::read(message, &self.hosts) {
+        let ping = match Ping::read(&self.registry, message, &self.hosts) {
             Ok(ping) => ping,
             Err(dead) => return Some(vec![*dead]),
         };
@@ -114,7 +117,7 @@ impl PullHandler {
         let key = ping.endpoint.key;
         let callback = Callback { digest: ping.digest, user_id: &ping.user_id, summary_type: key };
         let envelope = &message.envelope;
-        let claim = || callbacks::claim(&self.pool, &callback, envelope, ping.is_of_file());
+        let claim = || callbacks::claim(&self.pool, &callback, envelope, ping.file.is_some());
         let claim = match patience.when_possible(envelope, claim).await? {
             Ok(claim) => claim,
             Err(error) => return Some(Err(error)),
