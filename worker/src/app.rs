@@ -2,6 +2,7 @@
 
 use crate::account::AccountHandler;
 use crate::account::tokens::Tokens;
+use crate::backfill;
 use crate::config::{LaneConfig, ServedLane, WorkerConfig};
 use crate::garmin::GarminClient;
 use crate::lane::{Handler, LaneRunner, StuckError};
@@ -224,7 +225,10 @@ impl Parts {
         }
         if serves(ServedLane::Pull) {
             match &self.garmin {
-                Some(_) => lanes.spawn(self.pull_lane().run(stop.clone())),
+                Some(_) => {
+                    lanes.spawn(ask_for_history(self.backfill(), stop.clone()));
+                    lanes.spawn(self.pull_lane().run(stop.clone()))
+                }
                 None => lanes.spawn(leave_pings(stop.clone())),
             };
         }
@@ -263,9 +267,15 @@ impl Parts {
             garmin: self.garmin.clone(),
             tokens: self.tokens(),
             withdrawal: Arc::clone(&self.withdrawal),
+            backfill_days: self.config.backfill.days,
             metrics: Arc::clone(&self.metrics),
             readiness: self.readiness.clone(),
         }
+    }
+
+    fn backfill(&self) -> backfill::Runner {
+        let pace = Arc::new(Pace::new(self.pool.clone(), self.config.pace.limits()));
+        backfill::Runner { pool: self.pool.clone(), tokens: self.tokens(), pace }
     }
 
     /// Each fetch is a message of its own, acknowledged by itself: a slow one holds no other up.
@@ -306,6 +316,12 @@ async fn keep_tokens_fresh(tokens: Arc<Tokens>, stop: CancellationToken) -> Resu
         Some(_) => tokens.keep_fresh(&stop).await,
         None => stop.cancelled().await,
     }
+    Ok(())
+}
+
+/// What is being asked for at the end is asked for to its end.
+async fn ask_for_history(runner: backfill::Runner, stop: CancellationToken) -> Result<(), StuckError> {
+    runner.run(&stop).await;
     Ok(())
 }
 

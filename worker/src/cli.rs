@@ -1,5 +1,6 @@
 //! `apollo-worker`: the service, and the commands that operators give.
 
+mod backfill;
 mod confirm;
 mod database;
 mod dead_letters;
@@ -18,6 +19,7 @@ use crate::config::{AdminConfig, DatabaseConfig, WorkerConfig};
 use crate::store::{self, schema};
 use apollo_shared::telemetry::{self, LogConfig};
 use apollo_shared::{admin, shutdown};
+use backfill::Backfill;
 use clap::{Args, Parser, Subcommand};
 use dead_letters::DeadLetters;
 use files::Files;
@@ -65,6 +67,8 @@ enum Command {
     /// Shows the study's subjects, and ends a subject's participation
     #[command(subcommand)]
     Subjects(Subjects),
+    /// Asks Garmin for the history of participants, paced and resumable; shows how far that is
+    Backfill(Box<Backfill>),
     /// Makes keys for SECRETS__KEYS, shows which are in use, and replaces old ones
     #[command(subcommand)]
     Keys(Keys),
@@ -124,6 +128,7 @@ pub async fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Invite(options) => invite::run(options),
         Command::Tokens(tokens) => tokens::run(tokens).await,
         Command::Subjects(subjects) => subjects::run(subjects).await,
+        Command::Backfill(backfill) => backfill::run(*backfill).await,
         Command::Keys(keys) => keys::run(keys).await,
         Command::Health(AdminConfig { listen }) => {
             admin::check(listen).await?;

@@ -55,6 +55,9 @@ pub struct WorkerConfig {
     /// How fast Garmin is asked.
     #[command(flatten)]
     pub pace: PaceConfig,
+    /// What history is asked for by itself.
+    #[command(flatten)]
+    pub backfill: BackfillConfig,
     /// What pings may have fetched.
     #[command(flatten)]
     pub pull: PullConfig,
@@ -163,6 +166,21 @@ pub enum KeyKind {
     Evaluation,
     /// For studies: after Garmin's review.
     Production,
+}
+
+/// What history is asked for by itself.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Garmin")]
+pub struct BackfillConfig {
+    /// Days of history to ask for of each new participant, from their consent back, if they permit it
+    /// (HISTORICAL_DATA_EXPORT, which is off by default on Garmin's page); 0 for none
+    #[arg(
+        long = "garmin-backfill-days",
+        env = "GARMIN__BACKFILL_DAYS",
+        value_name = "GARMIN__BACKFILL_DAYS",
+        default_value_t = 0
+    )]
+    pub days: u16,
 }
 
 /// The admin listener.

@@ -192,7 +192,7 @@ impl Withdrawal {
         unreadable.check()?;
         let forgotten =
             removal::forget(self.pool(), subject_id, user_id).await?.ok_or(RemovalError::Active)?;
-        forgotten.into_iter().for_each(|(table, rows)| removed.add(format!("garmin_oauth.{table}"), rows));
+        forgotten.into_iter().for_each(|(table, rows)| removed.add(table.to_owned(), rows));
         Ok(removed)
     }
 

@@ -73,6 +73,8 @@ pub struct AccountHandler {
     pub tokens: Arc<Tokens>,
     /// Takes away what has been stored of a user since they withdrew.
     pub withdrawal: Arc<Withdrawal>,
+    /// Days of history to ask for of a new participant; 0 for none.
+    pub backfill_days: u16,
     /// What is counted.
     pub metrics: Arc<Metrics>,
     /// Where the state of the database is told.

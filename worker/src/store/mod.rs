@@ -5,6 +5,7 @@
 
 pub mod accounts;
 pub mod archive;
+pub mod backfill;
 pub mod callbacks;
 mod comments;
 pub mod consents;
