@@ -10,6 +10,7 @@ mod input;
 mod invite;
 mod keys;
 mod output;
+mod pull;
 mod replay;
 mod subjects;
 mod tokens;
@@ -25,6 +26,7 @@ use dead_letters::DeadLetters;
 use files::Files;
 use invite::InviteOptions;
 use keys::Keys;
+use pull::PullOptions;
 use replay::ReplayOptions;
 use sqlx::postgres::PgConnectOptions;
 use subjects::Subjects;
@@ -61,6 +63,8 @@ enum Command {
     /// Prints links that let participants consent, each as one subject and until it expires; with
     /// RECEIVER__INVITATIONS=required nobody can consent without one
     Invite(InviteOptions),
+    /// Pulls what a participant's devices have uploaded without waiting for a ping, with a pull token of Garmin's portal
+    Pull(Box<PullOptions>),
     /// Imports, migrates and counts the tokens that let Apollo call Garmin for users
     #[command(subcommand)]
     Tokens(Tokens),
@@ -126,6 +130,7 @@ pub async fn run(cli: Cli) -> anyhow::Result<()> {
         Command::DeadLetters(dead_letters) => dead_letters::run(dead_letters).await,
         Command::Files(files) => files::run(files).await,
         Command::Invite(options) => invite::run(options),
+        Command::Pull(options) => pull::run(*options).await,
         Command::Tokens(tokens) => tokens::run(tokens).await,
         Command::Subjects(subjects) => subjects::run(subjects).await,
         Command::Backfill(backfill) => backfill::run(*backfill).await,

@@ -52,7 +52,7 @@ impl Fetching<'_> {
             uploaded_at: ping.uploaded_at(message.envelope.received_at),
             arrived_at: Microseconds::now(),
         };
-        let mut pulled = pulled::notifications(&fetched.body, &source, &message.envelope.traceparent)
+        let mut pulled = pulled::notifications(&fetched.body, &source, Some(&message.envelope.traceparent))
             .ok_or_else(|| GarminError::no_array(ping.call()))?;
         pulled.notifications.iter_mut().for_each(|it| it.room.clone_from(&fetched.room));
         let entries = Some(pulled.entries);

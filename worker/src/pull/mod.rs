@@ -2,12 +2,13 @@
 //!
 //! Every step can be repeated. A callback URL belongs to the first message that brings it ([`crate::store::callbacks`]).
 //! That it is fetched is noted before its notifications are published; a worker that dies in between fetches again,
-//! and the same answer makes the same notifications ([`pulled`]).
+//! and the same answer makes the same notifications (`pulled`).
 
+pub mod by_time;
 pub mod callback_url;
 mod fetching;
 mod ping;
-pub(crate) mod pulled;
+mod pulled;
 
 use crate::account::AccountError;
 use crate::account::tokens::Tokens;
