@@ -1,8 +1,10 @@
 //! `apollo-worker`: the service, and the commands that operators give.
 
+mod backfill;
 mod confirm;
 mod database;
 mod dead_letters;
+mod files;
 mod garmin;
 mod input;
 mod invite;
@@ -17,8 +19,10 @@ use crate::config::{AdminConfig, DatabaseConfig, WorkerConfig};
 use crate::store::{self, schema};
 use apollo_shared::telemetry::{self, LogConfig};
 use apollo_shared::{admin, shutdown};
+use backfill::Backfill;
 use clap::{Args, Parser, Subcommand};
 use dead_letters::DeadLetters;
+use files::Files;
 use invite::InviteOptions;
 use keys::Keys;
 use replay::ReplayOptions;
@@ -51,6 +55,9 @@ enum Command {
     /// Shows what could not be handled (the queue apollo.dead), gives it another try, or drops it
     #[command(subcommand, name = "dead-letters")]
     DeadLetters(DeadLetters),
+    /// Writes activity files to disk, counts them, and reads those again that could not be read
+    #[command(subcommand)]
+    Files(Files),
     /// Prints links that let participants consent, each as one subject and until it expires; with
     /// RECEIVER__INVITATIONS=required nobody can consent without one
     Invite(InviteOptions),
@@ -60,6 +67,8 @@ enum Command {
     /// Shows the study's subjects, and ends a subject's participation
     #[command(subcommand)]
     Subjects(Subjects),
+    /// Asks Garmin for the history of participants, paced and resumable; shows how far that is
+    Backfill(Box<Backfill>),
     /// Makes keys for SECRETS__KEYS, shows which are in use, and replaces old ones
     #[command(subcommand)]
     Keys(Keys),
@@ -115,9 +124,11 @@ pub async fn run(cli: Cli) -> anyhow::Result<()> {
         }
         Command::Replay(options) => replay::run(*options).await,
         Command::DeadLetters(dead_letters) => dead_letters::run(dead_letters).await,
+        Command::Files(files) => files::run(files).await,
         Command::Invite(options) => invite::run(options),
         Command::Tokens(tokens) => tokens::run(tokens).await,
         Command::Subjects(subjects) => subjects::run(subjects).await,
+        Command::Backfill(backfill) => backfill::run(*backfill).await,
         Command::Keys(keys) => keys::run(keys).await,
         Command::Health(AdminConfig { listen }) => {
             admin::check(listen).await?;

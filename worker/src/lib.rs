@@ -5,13 +5,17 @@
 
 pub mod account;
 pub mod app;
+pub mod backfill;
 pub mod cli;
 pub mod config;
 pub mod dead_letters;
+pub mod files;
 pub mod garmin;
 pub mod lane;
 pub mod message;
 pub mod metrics;
+pub mod pace;
+pub mod pull;
 pub mod replay;
 pub mod rotation;
 pub mod store;

@@ -1,6 +1,7 @@
 //! A participant's consent, from its beginning to its outcome.
 
 use super::{AccountError, AccountHandler, Event, pause, received_at};
+use crate::backfill::automatic;
 use crate::garmin::{GarminClient, GarminError, Oauth1Token};
 use crate::message::{Message, Outgoing, Reason};
 use crate::store::accounts::Link;
@@ -145,6 +146,9 @@ impl AccountHandler {
         };
         let mut transaction = self.pool.begin().await?;
         let status = link.store(&mut transaction, &self.keyring).await?;
+        if status == Status::Linked {
+            automatic::permitted(&mut transaction, &user_id, self.backfill_days).await?;
+        }
         let counts = consents::finish(&mut transaction, consent.consent_id, status).await?;
         transaction.commit().await?;
         self.metrics.account(Event::Consent, counts.name());

@@ -3,11 +3,13 @@
 use super::entries::{Entry, user_id};
 use super::tokens::Verdict;
 use super::{AccountError, AccountHandler, Event};
+use crate::backfill::automatic;
 use crate::garmin::permissions;
 use crate::store::{accounts, tokens};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
+use sqlx::Connection as _;
 use time::OffsetDateTime;
 
 /// An entry of `userPermissionsChange`.
@@ -51,6 +53,9 @@ impl Entry for PermissionChange {
             .map_or(received_at, |changed_at| changed_at.min(received_at));
         let mut connection = handler.connection().await?;
         accounts::set_permissions(&mut connection, &self.user_id, &permissions, changed_at).await?;
+        let mut transaction = connection.begin().await?;
+        automatic::permitted(&mut transaction, &self.user_id, handler.backfill_days).await?;
+        transaction.commit().await?;
         handler.metrics.account(Event::Permissions, outcome);
         Ok(())
     }

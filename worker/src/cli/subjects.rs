@@ -43,7 +43,7 @@ pub(super) async fn run(subjects: Subjects) -> anyhow::Result<()> {
 }
 
 /// A subject that somebody has named.
-async fn find(connection: &mut PgConnection, subject_id: &SubjectId) -> anyhow::Result<Subject> {
+pub(super) async fn find(connection: &mut PgConnection, subject_id: &SubjectId) -> anyhow::Result<Subject> {
     let found = accounts::subject(connection, subject_id.as_str()).await?;
     found.with_context(|| {
         format!(

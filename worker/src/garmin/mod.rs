@@ -4,11 +4,15 @@
 //! consent, or other settings. Nothing that Garmin is sent or answers stands in an error or a log.
 
 mod answer;
+mod backfill;
 mod client;
 mod error;
+mod fetch;
 pub mod permissions;
 mod tokens;
 
+pub use backfill::BackfillAnswer;
 pub use client::GarminClient;
 pub use error::{Call, GarminError};
+pub use fetch::{Fetched, LARGEST};
 pub use tokens::{Oauth1Token, Oauth2Tokens, UserToken};

@@ -4,7 +4,9 @@
 //! batch of summaries holds it shared from its look at the withdrawals to its commit, so that none slips through in
 //! between (design.md, law 6).
 
+use super::backfill;
 use super::tokens::{self, NewToken};
+use crate::backfill::State;
 use apollo_shared::consent::{Status, SubjectId};
 use apollo_shared::secrets::Keyring;
 use sha2::{Digest as _, Sha256};
@@ -106,7 +108,7 @@ impl Link<'_> {
     }
 }
 
-/// Ends a user's consent as of `at`: the tokens are deleted, and nothing received later is stored any more. A user
+/// Ends a user's consent as of `at`: the tokens are deleted, no more history is asked for, and nothing received later is stored any more. A user
 /// who is not on record is put there, so that data that is still under way is not stored either. Of several ends
 /// without a consent in between the first counts. Returns the moment that counts.
 ///
@@ -122,6 +124,10 @@ pub async fn deregister(
         .bind(user_id)
         .execute(&mut *connection)
         .await?;
+    let of_user = backfill::Scope { user_id: Some(user_id), summary_type: None };
+    let end =
+        backfill::End { state: State::NoConsent, status: None, error: Some("the participant has withdrawn") };
+    backfill::settle_all(&mut *connection, of_user, &end).await?;
     sqlx::query_scalar(
         "INSERT INTO garmin_oauth.user_id AS stored (user_id, active, deregistered_at)
          SELECT $1, false, $2

@@ -5,11 +5,16 @@
 
 pub mod accounts;
 pub mod archive;
+pub mod backfill;
+pub mod callbacks;
 mod comments;
 pub mod consents;
 pub mod error;
+pub(crate) mod files;
 pub mod keys;
 pub mod overview;
+pub mod pace;
+pub mod patience;
 pub mod raw;
 pub(crate) mod removal;
 pub mod rights;

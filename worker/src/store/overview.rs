@@ -1,5 +1,6 @@
 //! What operators are told about tokens and about a subject's data.
 
+use super::files;
 use crate::summaries::Registry;
 use sqlx::{AssertSqlSafe, PgConnection};
 use time::OffsetDateTime;
@@ -103,9 +104,9 @@ pub async fn rows_of_user(
              FROM garmin_wellness.{table} WHERE user_id = $1 HAVING count(*) > 0"
         )
     };
-    let of_tables: Vec<String> =
-        registry.tables().iter().map(|table| of_table(table.summary_type.table)).collect();
-    // The names of tables are constants of the registry.
+    let of_summaries = registry.tables().iter().map(|table| table.summary_type.table);
+    let of_tables: Vec<String> = of_summaries.chain([files::TABLE]).map(of_table).collect();
+    // The names of tables are constants.
     let query = AssertSqlSafe(of_tables.join(" UNION ALL "));
     sqlx::query_as(query).bind(user_id).fetch_all(connection).await
 }

@@ -124,8 +124,8 @@ pub(crate) async fn mark_erased(pool: &PgPool, user_id: &str) -> sqlx::Result<bo
     Ok(marked.rows_affected() == 1)
 }
 
-/// Deletes who a subject is: consents that have begun, tokens, the link and the user. Returns the rows of each table;
-/// nothing if the user has consented again.
+/// Deletes who a subject is: consents that have begun, tokens, history asked for, the link and the user. Returns the
+/// rows of each table, with the schema; nothing if the user has consented again.
 ///
 /// # Errors
 /// PostgreSQL's.
@@ -133,7 +133,7 @@ pub(crate) async fn forget(
     pool: &PgPool,
     subject_id: &str,
     user_id: &str,
-) -> sqlx::Result<Option<[(&'static str, u64); 4]>> {
+) -> sqlx::Result<Option<[(&'static str, u64); 6]>> {
     let mut transaction = pool.begin().await?;
     lock(&mut transaction).await?;
     let active: Option<bool> =
@@ -149,12 +149,22 @@ pub(crate) async fn forget(
     let consents = sqlx::query(delete).bind(subject_id).execute(&mut *connection).await?;
     let delete = "DELETE FROM garmin_oauth.access_token WHERE user_id = $1";
     let tokens = sqlx::query(delete).bind(user_id).execute(&mut *connection).await?;
+    let delete = "DELETE FROM garmin_pull.backfill WHERE user_id = $1";
+    let history = sqlx::query(delete).bind(user_id).execute(&mut *connection).await?;
+    let delete = "DELETE FROM garmin_pull.backfill_minimum WHERE user_id = $1";
+    let minima = sqlx::query(delete).bind(user_id).execute(&mut *connection).await?;
     let delete = "DELETE FROM garmin_oauth.subject WHERE subject_id = $1 AND user_id = $2";
     let subject = sqlx::query(delete).bind(subject_id).bind(user_id).execute(&mut *connection).await?;
     let delete = "DELETE FROM garmin_oauth.user_id WHERE user_id = $1";
     let user = sqlx::query(delete).bind(user_id).execute(&mut *connection).await?;
     transaction.commit().await?;
-    let deleted =
-        [("request_token", consents), ("access_token", tokens), ("subject", subject), ("user_id", user)];
+    let deleted = [
+        ("garmin_oauth.request_token", consents),
+        ("garmin_oauth.access_token", tokens),
+        ("garmin_pull.backfill", history),
+        ("garmin_pull.backfill_minimum", minima),
+        ("garmin_oauth.subject", subject),
+        ("garmin_oauth.user_id", user),
+    ];
     Ok(Some(deleted.map(|(table, result): (_, PgQueryResult)| (table, result.rows_affected()))))
 }

@@ -1,0 +1,2 @@
+DROP TABLE garmin_pull.backfill_minimum;
+DROP TABLE garmin_pull.backfill;
