@@ -12,7 +12,7 @@
 //! | [`record`] | keeps what was acknowledged in a file |
 //! | [`verify`] | compares PostgreSQL with that expectation, row for row |
 //! | [`probe`] | asks several times a second whether a receiver still acknowledges |
-//! | [`garmin`] | is Garmin's OAuth provider, consent page and user API, with failures on demand |
+//! | [`garmin`] | is Garmin's OAuth provider, consent page and API, from which data, files and history are fetched, with failures on demand |
 //! | [`fit`] | makes activity files as devices write them |
 //! | [`participant`] | plays the browser of a participant who consents |
 //!
