@@ -68,6 +68,15 @@ impl Endpoint {
         })
     }
 
+    /// The name in the paths of Garmin's API from which its summaries are pulled, and under which their past is asked for.
+    #[must_use]
+    pub fn api_path(&self) -> &'static str {
+        match self.key {
+            "pulseox" => "pulseOx",
+            key => self.path.unwrap_or(key),
+        }
+    }
+
     /// The routing key under which the receiver publishes it, such as `push.dailies`.
     #[must_use]
     pub fn routing_key(&self) -> String {

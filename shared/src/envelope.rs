@@ -26,8 +26,10 @@ pub struct Envelope {
     pub message_id: Uuid,
     /// The endpoint's name, AMQP property `type`.
     pub endpoint: String,
-    /// When the receiver took it, header `received_at`.
+    /// When the receiver took it, header `received_at`; of what was pulled, when it was uploaded to Garmin. Orders versions.
     pub received_at: Microseconds,
+    /// When it came to Apollo, if that is not `received_at`; header `arrived_at`.
+    pub arrived_at: Option<Microseconds>,
     /// The place, in the body it came in, of this body's first entry; header `entry_index`. It is 0 but for a
     /// single entry taken out of its notification (a dead letter, a ping), which keeps its place among its
     /// former neighbours when it comes back.
@@ -50,6 +52,7 @@ pub enum EnvelopeError {
 }
 
 const RECEIVED_AT: &str = "received_at";
+const ARRIVED_AT: &str = "arrived_at";
 const ENTRY_INDEX: &str = "entry_index";
 const ATTEMPT: &str = "attempt";
 const TRACEPARENT: &str = "traceparent";
@@ -64,10 +67,17 @@ impl Envelope {
             message_id,
             endpoint: endpoint.to_owned(),
             received_at,
+            arrived_at: None,
             first_entry_index: 0,
             attempt: 0,
             traceparent: traceparent.map_or_else(|| untraced(message_id), str::to_owned),
         }
+    }
+
+    /// When it came to Apollo.
+    #[must_use]
+    pub fn arrived(&self) -> Microseconds {
+        self.arrived_at.unwrap_or(self.received_at)
     }
 
     /// As AMQP properties: persistent JSON, with `headers` beside those of the envelope.
@@ -75,6 +85,9 @@ impl Envelope {
     pub fn to_properties(&self, app_id: &str, mut headers: FieldTable) -> BasicProperties {
         headers.insert(RECEIVED_AT.into(), AMQPValue::LongLongInt(self.received_at.0));
         headers.insert(TRACEPARENT.into(), AMQPValue::LongString(self.traceparent.as_str().into()));
+        if let Some(arrived_at) = self.arrived_at {
+            headers.insert(ARRIVED_AT.into(), AMQPValue::LongLongInt(arrived_at.0));
+        }
         if self.first_entry_index > 0 {
             headers.insert(ENTRY_INDEX.into(), AMQPValue::LongLongInt(self.first_entry_index.into()));
         }
@@ -108,6 +121,7 @@ impl Envelope {
             message_id,
             endpoint: properties.kind().as_ref().map(|kind| kind.as_str().to_owned()).unwrap_or_default(),
             received_at,
+            arrived_at: integer_header(properties, ARRIVED_AT).map(Microseconds),
             first_entry_index: count_header(properties, ENTRY_INDEX),
             attempt: count_header(properties, ATTEMPT),
             traceparent: text_header(properties, TRACEPARENT).unwrap_or_else(|| untraced(message_id)),
@@ -166,6 +180,7 @@ mod tests {
     #[test]
     fn properties_are_read_back_as_written() {
         let mut envelope = Envelope::of_arrival("dailies", Microseconds(1_794_265_200_123_456), None);
+        envelope.arrived_at = Some(Microseconds(1_794_265_300_000_001));
         envelope.first_entry_index = 7;
         envelope.attempt = 3;
         let properties = envelope.to_properties("apollo-receiver", FieldTable::default());

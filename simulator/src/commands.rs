@@ -1,13 +1,13 @@
 //! What the program does: one function a command.
 
-use std::collections::BTreeMap;
+mod garmin;
+
 use std::io::{self, BufWriter, ErrorKind, Write};
 use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use apollo_simulator::garmin::{Garmin, GarminOptions};
 use apollo_simulator::participant::ParticipantOptions;
 use apollo_simulator::participant::crowd::{consent_all, participants};
 use apollo_simulator::plan::{Notification, Plan};
@@ -21,7 +21,9 @@ use sqlx::postgres::PgPoolOptions;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-use crate::{ConsentArguments, GarminArguments, ProbeArguments, PushArguments, VerifyArguments, output};
+pub(crate) use garmin::{GarminArguments, garmin};
+
+use crate::{ConsentArguments, ProbeArguments, PushArguments, VerifyArguments, output};
 
 /// How long an unreachable database is tried.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -121,34 +123,6 @@ fn print_notifications(plan: &Plan, key: Option<&str>) -> io::Result<()> {
         out.write_all(b"\n")?;
     }
     out.flush()
-}
-
-pub(crate) async fn garmin(arguments: GarminArguments) -> Result<ExitCode> {
-    let options = GarminOptions {
-        listen: arguments.listen,
-        consumer_key: arguments.consumer_key,
-        consumer_secret: arguments.consumer_secret,
-        user_ids: user_ids(&arguments.plan.plan()).collect(),
-        // A database may outlive this Garmin: no token may be given out a second time.
-        seed: fastrand::u64(..),
-    };
-    let garmin = Garmin::start(options)
-        .await
-        .with_context(|| format!("--listen {} cannot be listened on", arguments.listen))?;
-    let settings = garmin.settings(arguments.oauth_version.into());
-    if arguments.json {
-        let env: BTreeMap<_, _> = settings.into_iter().collect();
-        println!("{}", serde_json::json!({ "url": garmin.url(), "env": env }));
-    } else {
-        output::print_settings(&settings);
-        eprintln!(
-            "serving {} until Ctrl-C; put the above into the .env file of the receiver and the worker",
-            garmin.url()
-        );
-    }
-    asked_to_stop().await?;
-    garmin.stop().await;
-    Ok(ExitCode::SUCCESS)
 }
 
 pub(crate) async fn consent(arguments: ConsentArguments) -> Result<ExitCode> {

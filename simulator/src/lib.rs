@@ -14,6 +14,7 @@
 //! | [`verify`] | compares PostgreSQL with that expectation, row for row |
 //! | [`probe`] | asks several times a second whether a receiver still acknowledges |
 //! | [`garmin`] | is Garmin's OAuth provider, consent page and user API, with failures on demand |
+//! | [`fit`] | makes activity files as devices write them |
 //! | [`participant`] | plays the browser of a participant who consents |
 //!
 //! Nothing here uses the code of the receiver, the worker or what they share: a test that compared the worker with
@@ -27,6 +28,7 @@ mod delivery;
 mod device;
 pub mod difference;
 pub mod expectation;
+pub mod fit;
 pub mod garmin;
 mod household;
 pub mod latency;

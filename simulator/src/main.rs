@@ -4,16 +4,14 @@
 mod commands;
 mod output;
 
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Result;
 use apollo_simulator::expectation::SUMMARY_TYPES;
-use apollo_simulator::garmin::OauthVersion;
 use apollo_simulator::plan::Plan;
 use clap::builder::PossibleValuesParser;
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, Parser, Subcommand};
 use reqwest::Url;
 
 /// Plays Garmin: pushes the health data of users who do not exist, checks that the database holds all of it, and lets
@@ -47,11 +45,12 @@ enum Command {
     Verify(VerifyArguments),
     /// Print a plan's notifications, one JSON object {"endpoint", "body"} a line, in the order of sending.
     Generate(GenerateArguments),
-    /// Be the Garmin at which participants consent: OAuth provider, consent page and user API, until Ctrl-C.
+    /// Be the Garmin at which participants consent and from which data is fetched: OAuth provider, consent page and API,
+    /// until Ctrl-C.
     ///
     /// Its accounts are the plan's users. It prints the variables that make a receiver and a worker use it, for their .env
-    /// file. Tokens are in memory: those that it has given out end with it.
-    Garmin(GarminArguments),
+    /// file. Everything it knows is in memory: tokens and callback URLs that it has given out end with it.
+    Garmin(commands::GarminArguments),
     /// Play participants: open the consent page, agree on the page of `apollo-simulator garmin`, wait for the outcome.
     ///
     /// They are the plan's first users, as P-0001, P-0002 and so on. Ends with exit code 0 if everybody's account was
@@ -151,47 +150,6 @@ struct GenerateArguments {
     /// Only those that hold summaries under this top-level key of Garmin's.
     #[arg(long = "type", value_name = "KEY", value_parser = PossibleValuesParser::new(keys()))]
     key: Option<String>,
-}
-
-#[derive(Debug, Args)]
-struct GarminArguments {
-    /// Where to listen; port 0 takes any free one.
-    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8400")]
-    listen: SocketAddr,
-    /// The key of the only app that this Garmin knows; its client id under OAuth 2.0.
-    #[arg(long, value_name = "KEY", default_value = "simulated-consumer-key")]
-    consumer_key: String,
-    /// The app's secret.
-    #[arg(long, value_name = "SECRET", default_value = "simulated-consumer-secret")]
-    consumer_secret: String,
-    /// How participants are to consent; both are served, this is what the variables say.
-    #[arg(long, value_name = "VERSION", default_value = "2")]
-    oauth_version: Version,
-    #[command(flatten)]
-    plan: PlanArguments,
-    /// Print one JSON object {"url", "env"} instead, when ready.
-    #[arg(long)]
-    json: bool,
-}
-
-/// A version of OAuth.
-#[derive(Debug, Clone, Copy, ValueEnum)]
-enum Version {
-    /// OAuth 1.0a
-    #[value(name = "1")]
-    One,
-    /// OAuth 2.0 with PKCE
-    #[value(name = "2")]
-    Two,
-}
-
-impl From<Version> for OauthVersion {
-    fn from(version: Version) -> Self {
-        match version {
-            Version::One => Self::One,
-            Version::Two => Self::Two,
-        }
-    }
 }
 
 #[derive(Debug, Args)]

@@ -2,13 +2,15 @@
 
 use crate::account::AccountHandler;
 use crate::account::tokens::Tokens;
-use crate::config::{ServedLane, WorkerConfig};
+use crate::config::{LaneConfig, ServedLane, WorkerConfig};
 use crate::garmin::GarminClient;
 use crate::lane::{Handler, LaneRunner, StuckError};
 use crate::metrics::Metrics;
+use crate::pace::Pace;
+use crate::pull::PullHandler;
 use crate::store::keys::{self, SealingKeyError};
 use crate::store::raw::RawStore;
-use crate::store::{self, DatabaseUrlError, consents, schema};
+use crate::store::{self, DatabaseUrlError, callbacks, consents, schema};
 use crate::summaries::Registry;
 use crate::summaries::handler::{RawNotifications, SummariesHandler};
 use crate::withdrawal::Withdrawal;
@@ -17,18 +19,24 @@ use apollo_shared::broker::{Broker, BrokerConfigError};
 use apollo_shared::garmin::GarminConfigError;
 use apollo_shared::secrets::{KeyError, Keyring};
 use apollo_shared::telemetry::with_causes;
+use apollo_shared::topology::Lane;
 use sqlx::PgPool;
 use std::io;
 use std::net::SocketAddr;
+use std::num::{NonZeroU16, NonZeroUsize};
 use std::sync::Arc;
 use std::time::Duration;
 use time::OffsetDateTime;
 use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 /// How long the batches in hand may take after the order to stop.
 const GRACE: Duration = Duration::from_secs(30);
+
+/// Pings that are handed out to each fetch beside the one in hand: few, as another worker may be free.
+const FETCHES_AHEAD: NonZeroU16 = NonZeroU16::MIN.saturating_add(1);
 
 /// How often old raw notifications are dropped and the next day's partition is made.
 const HOUSEKEEPING: Duration = Duration::from_secs(3600);
@@ -214,6 +222,12 @@ impl Parts {
             lanes.spawn(keep_tokens_fresh(Arc::clone(&accounts.tokens), stop.clone()));
             lanes.spawn(self.lane(accounts).run(stop.clone()));
         }
+        if serves(ServedLane::Pull) {
+            match &self.garmin {
+                Some(_) => lanes.spawn(self.pull_lane().run(stop.clone())),
+                None => lanes.spawn(leave_pings(stop.clone())),
+            };
+        }
         lanes
     }
 
@@ -233,22 +247,45 @@ impl Parts {
         }
     }
 
-    fn accounts(&self) -> AccountHandler {
-        let tokens = Tokens {
+    fn tokens(&self) -> Arc<Tokens> {
+        Arc::new(Tokens {
             pool: self.pool.clone(),
             keyring: Arc::clone(&self.keyring),
             garmin: self.garmin.clone(),
             metrics: Arc::clone(&self.metrics),
-        };
+        })
+    }
+
+    fn accounts(&self) -> AccountHandler {
         AccountHandler {
             pool: self.pool.clone(),
             keyring: Arc::clone(&self.keyring),
             garmin: self.garmin.clone(),
-            tokens: Arc::new(tokens),
+            tokens: self.tokens(),
             withdrawal: Arc::clone(&self.withdrawal),
             metrics: Arc::clone(&self.metrics),
             readiness: self.readiness.clone(),
         }
+    }
+
+    /// Each fetch is a message of its own, acknowledged by itself: a slow one holds no other up.
+    fn pull_lane(&self) -> LaneRunner<PullHandler> {
+        let handler = PullHandler {
+            pool: self.pool.clone(),
+            tokens: self.tokens(),
+            pace: Arc::new(Pace::new(self.pool.clone(), self.config.pace.limits())),
+            hosts: self.config.pull.callback_hosts.clone(),
+            large: Arc::new(Semaphore::new(1)),
+            metrics: Arc::clone(&self.metrics),
+            readiness: self.readiness.clone(),
+        };
+        let one_each = LaneConfig {
+            concurrency: self.config.pull.fetches,
+            prefetch: FETCHES_AHEAD,
+            batch_messages: NonZeroUsize::MIN,
+            ..self.config.lanes.clone()
+        };
+        LaneRunner { config: one_each, ..self.lane(handler) }
     }
 
     fn lane<H: Handler>(&self, handler: H) -> LaneRunner<H> {
@@ -271,6 +308,13 @@ async fn keep_tokens_fresh(tokens: Arc<Tokens>, stop: CancellationToken) -> Resu
     Ok(())
 }
 
+/// Without a consumer there is no token to fetch with.
+async fn leave_pings(stop: CancellationToken) -> Result<(), StuckError> {
+    tracing::info!("GARMIN__CONSUMER_KEY is not set: pings wait in {}", Lane::Pull.queue());
+    stop.cancelled().await;
+    Ok(())
+}
+
 /// Makes tomorrow's partition today, and drops those that are older than the retention.
 async fn housekeeping(raw: Arc<RawStore>, pool: PgPool, retention_days: u16) {
     let mut interval = tokio::time::interval(HOUSEKEEPING);
@@ -288,12 +332,20 @@ async fn housekeeping(raw: Arc<RawStore>, pool: PgPool, retention_days: u16) {
             Ok(deleted) => tracing::info!("deleted {deleted} consents that began more than a day ago"),
             Err(error) => tracing::warn!("old consents were not deleted: {}", with_causes(&error)),
         }
+        if let Err(error) = forget_callbacks(&pool).await {
+            tracing::warn!("old callback URLs were not forgotten: {}", with_causes(&error));
+        }
         match kept.await {
             Ok(dropped) if dropped.is_empty() => {}
             Ok(dropped) => tracing::info!("dropped raw notifications older than {oldest}: {dropped:?}"),
             Err(error) => tracing::warn!("housekeeping failed, next try in an hour: {}", with_causes(&error)),
         }
     }
+}
+
+async fn forget_callbacks(pool: &PgPool) -> sqlx::Result<u64> {
+    let oldest = OffsetDateTime::now_utc() - callbacks::KEPT;
+    callbacks::delete_before(&mut *pool.acquire().await?, oldest).await
 }
 
 async fn forget_consents(pool: &PgPool) -> sqlx::Result<u64> {

@@ -1,5 +1,7 @@
 //! The worker's settings (design.md section 6).
 
+use crate::pace::Limits;
+use crate::pull::callback_url::CallbackHost;
 use apollo_shared::broker::BrokerConfig;
 use apollo_shared::config::secret;
 use apollo_shared::garmin::GarminConfig;
@@ -50,6 +52,12 @@ pub struct WorkerConfig {
     /// Where Garmin is.
     #[command(flatten)]
     pub garmin: GarminConfig,
+    /// How fast Garmin is asked.
+    #[command(flatten)]
+    pub pace: PaceConfig,
+    /// What pings may have fetched.
+    #[command(flatten)]
+    pub pull: PullConfig,
     /// The admin listener.
     #[command(flatten)]
     pub admin: AdminConfig,
@@ -77,6 +85,86 @@ pub struct WorkerConfig {
     pub reading_seconds: NonZeroU16,
 }
 
+/// What pings may have fetched.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Garmin")]
+pub struct PullConfig {
+    /// The hosts that the callback URL of a ping may name, separated by commas, each with a port if it is not 443. No
+    /// other is ever asked, and none but over https: pings are not signed, and a user's token goes with each request
+    #[arg(
+        id = "garmin_callback_hosts",
+        long = "garmin-callback-hosts",
+        env = "GARMIN__CALLBACK_HOSTS",
+        value_name = "GARMIN__CALLBACK_HOSTS",
+        value_delimiter = ',',
+        default_value = "apis.garmin.com"
+    )]
+    pub callback_hosts: Vec<CallbackHost>,
+    /// Callback URLs fetched at the same time
+    #[arg(
+        long = "fetches",
+        env = "WORKER__FETCHES",
+        value_name = "WORKER__FETCHES",
+        default_value = "8",
+        help_heading = "Worker"
+    )]
+    pub fetches: NonZeroUsize,
+}
+
+/// How fast Garmin is asked for data, by all workers of a database together.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Garmin")]
+pub struct PaceConfig {
+    /// The kind of the app's key, by which Garmin limits it: an evaluation key may ask for 100 days of history a minute,
+    /// a production key for 10,000; how many requests in all each may make is not confirmed
+    #[arg(
+        id = "garmin_key_kind",
+        long = "garmin-key-kind",
+        env = "GARMIN__KEY_KIND",
+        value_name = "GARMIN__KEY_KIND",
+        default_value = "evaluation"
+    )]
+    pub key_kind: KeyKind,
+    /// Requests for data a minute at most, of all kinds together: 6000 with a production key
+    #[arg(
+        long = "garmin-requests-per-minute",
+        env = "GARMIN__REQUESTS_PER_MINUTE",
+        value_name = "GARMIN__REQUESTS_PER_MINUTE",
+        default_value = "200",
+        default_value_if("garmin_key_kind", "production", "6000")
+    )]
+    pub requests_per_minute: NonZeroU32,
+    /// Days of history asked for in a minute at most: 10000 with a production key
+    #[arg(
+        long = "garmin-backfill-days-per-minute",
+        env = "GARMIN__BACKFILL_DAYS_PER_MINUTE",
+        value_name = "GARMIN__BACKFILL_DAYS_PER_MINUTE",
+        default_value = "100",
+        default_value_if("garmin_key_kind", "production", "10000")
+    )]
+    pub backfill_days_per_minute: NonZeroU32,
+}
+
+impl PaceConfig {
+    /// What Garmin allows in a minute.
+    #[must_use]
+    pub const fn limits(&self) -> Limits {
+        Limits {
+            requests_per_minute: self.requests_per_minute,
+            backfill_days_per_minute: self.backfill_days_per_minute,
+        }
+    }
+}
+
+/// The kinds of keys that Garmin gives to apps (garmin-health-api.md 7).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum KeyKind {
+    /// For trying out: what every app begins with.
+    Evaluation,
+    /// For studies: after Garmin's review.
+    Production,
+}
+
 /// The admin listener.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Worker")]
@@ -101,7 +189,7 @@ pub struct LaneConfig {
         env = "WORKER__LANES",
         value_name = "WORKER__LANES",
         value_delimiter = ',',
-        default_value = "summaries,account"
+        default_value = "summaries,account,pull"
     )]
     pub lanes: Vec<ServedLane>,
     /// Batches stored at the same time, each over a connection of its own
@@ -139,13 +227,15 @@ pub struct LaneConfig {
     pub batch_wait_ms: u64,
 }
 
-/// A lane that this version serves. The messages of the others wait in their queues.
+/// A lane. The messages of those that no worker serves wait in their queues.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum ServedLane {
     /// Notifications with summaries.
     Summaries,
     /// Consents, deregistrations, permission changes, and the renewal of tokens.
     Account,
+    /// What pings announce is fetched from Garmin, and history is asked for; only with GARMIN__CONSUMER_KEY.
+    Pull,
 }
 
 impl From<ServedLane> for Lane {
@@ -153,6 +243,31 @@ impl From<ServedLane> for Lane {
         match lane {
             ServedLane::Summaries => Self::Summaries,
             ServedLane::Account => Self::Account,
+            ServedLane::Pull => Self::Pull,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Parser;
+
+    #[derive(Parser)]
+    struct Arguments {
+        #[command(flatten)]
+        pace: PaceConfig,
+    }
+
+    #[test]
+    fn the_kind_of_the_key_sets_the_limits_unless_they_are_set_themselves() {
+        let limits = |arguments: &[&str]| {
+            let limits = Arguments::parse_from([&["worker"], arguments].concat()).pace.limits();
+            (limits.requests_per_minute.get(), limits.backfill_days_per_minute.get())
+        };
+        assert_eq!(limits(&[]), (200, 100));
+        assert_eq!(limits(&["--garmin-key-kind", "production"]), (6_000, 10_000));
+        let both = ["--garmin-key-kind", "production", "--garmin-backfill-days-per-minute", "500"];
+        assert_eq!(limits(&both), (6_000, 500));
     }
 }

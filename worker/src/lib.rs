@@ -12,6 +12,8 @@ pub mod garmin;
 pub mod lane;
 pub mod message;
 pub mod metrics;
+pub mod pace;
+pub mod pull;
 pub mod replay;
 pub mod rotation;
 pub mod store;

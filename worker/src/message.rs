@@ -10,6 +10,8 @@ use lapin::types::{AMQPValue, FieldTable};
 pub use reason::Reason;
 use serde_json::value::RawValue;
 use std::borrow::Cow;
+use std::sync::Arc;
+use tokio::sync::OwnedSemaphorePermit;
 
 /// The AMQP `app_id` of what the worker publishes.
 pub(crate) const APP_ID: &str = "apollo-worker";
@@ -94,7 +96,8 @@ impl Message {
             _ => 0,
         };
         let envelope = Envelope { first_entry_index, attempt, ..self.envelope.clone() };
-        Outgoing { envelope, original_routing_key: self.routing_key.clone(), destination, body }
+        let original_routing_key = self.routing_key.clone();
+        Outgoing { envelope, original_routing_key, destination, body, room: None }
     }
 }
 
@@ -140,6 +143,8 @@ pub struct Outgoing {
     pub destination: Destination,
     /// Its body.
     pub body: Vec<u8>,
+    /// The room in memory that it takes, where that is scarce: given back when the message is gone.
+    pub room: Option<Arc<OwnedSemaphorePermit>>,
 }
 
 /// Where a message goes.
@@ -182,10 +187,21 @@ impl Outgoing {
     /// Whether it is a message as a whole that has become a dead letter.
     #[must_use]
     pub fn is_dead_message(&self) -> bool {
-        use Reason::{Consent, Envelope, NotANotification, Panic};
+        use Reason::{
+            AnswerTooLarge, CallbackRefused, Consent, Envelope, GarminRefused, NeedsConsent,
+            NotANotification, Panic,
+        };
+        let Destination::Dead { reason, .. } = &self.destination else { return false };
         matches!(
-            &self.destination,
-            Destination::Dead { reason: Consent | Envelope | NotANotification | Panic, .. }
+            reason,
+            Consent
+                | Envelope
+                | NotANotification
+                | Panic
+                | AnswerTooLarge
+                | CallbackRefused
+                | GarminRefused
+                | NeedsConsent
         )
     }
 
@@ -194,7 +210,20 @@ impl Outgoing {
     pub fn news(kind: &str, body: Vec<u8>) -> Self {
         let envelope = Envelope::of_arrival(kind, Microseconds::now(), None);
         let original_routing_key = String::new();
-        Self { envelope, original_routing_key, destination: Destination::Receivers, body }
+        Self { envelope, original_routing_key, destination: Destination::Receivers, body, room: None }
+    }
+
+    /// A notification as a receiver publishes it.
+    #[must_use]
+    pub fn notification(envelope: Envelope, routing_key: String, body: Vec<u8>) -> Self {
+        let original_routing_key = routing_key.clone();
+        Self {
+            envelope,
+            original_routing_key,
+            destination: Destination::Lane { routing_key },
+            body,
+            room: None,
+        }
     }
 
     /// The exchange and the routing key to publish with.

@@ -26,6 +26,7 @@ pub struct Metrics {
     dead_letters: IntCounterVec,
     garmin_requests: IntCounterVec,
     accounts: IntCounterVec,
+    callbacks: IntCounterVec,
     last_notification: GaugeVec,
 }
 
@@ -117,6 +118,12 @@ impl Metrics {
                  and refreshes of tokens (renewed, ended, failed).",
                 &["event", "outcome"],
             )?,
+            callbacks: counter(
+                "apollo_worker_callbacks_total",
+                "What became of pings by type: fetched, repeated (the URL came before), gone (used before, or too \
+                 old), not_permitted (by the user), withdrawn, waiting (to be tried again), failed (a dead letter).",
+                &["type", "outcome"],
+            )?,
             last_notification,
             registry,
         })
@@ -179,6 +186,11 @@ impl Metrics {
     /// Something about an account came to an end.
     pub(crate) fn account(&self, event: Event, outcome: &str) {
         self.accounts.with_label_values(&[event.name(), outcome]).inc();
+    }
+
+    /// A ping was followed, and this came of it.
+    pub(crate) fn callback(&self, key: &str, outcome: &str) {
+        self.callbacks.with_label_values(&[key, outcome]).inc();
     }
 
     /// Garmin was asked, and has answered with `status` if at all.

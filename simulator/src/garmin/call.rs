@@ -22,11 +22,15 @@ pub enum Call {
     DeleteRegistration,
     /// OAuth 2.0 tokens for an OAuth 1.0a token.
     TokenExchange,
+    /// What devices have uploaded, by a callback URL.
+    Pull,
+    /// The file of an activity, by its one-time URL.
+    ActivityFile,
 }
 
 impl Call {
     /// All of them.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 10] = [
         Self::RequestToken,
         Self::AccessToken,
         Self::Token,
@@ -35,6 +39,8 @@ impl Call {
         Self::Permissions,
         Self::DeleteRegistration,
         Self::TokenExchange,
+        Self::Pull,
+        Self::ActivityFile,
     ];
 }
 
@@ -50,6 +56,8 @@ pub enum Failure {
         /// The body.
         body: String,
     },
+    /// 302 to this address; nothing is done.
+    Redirect(String),
     /// The right answer, but only after so long.
     Slow(Duration),
     /// 200 with a page that is no answer; nothing is done.

@@ -1,5 +1,6 @@
-//! Garmin's other side: the OAuth 1.0a provider, the OAuth 2.0 provider, the page on which a user agrees, and the user
-//! API, on one plain-HTTP listener.
+//! Garmin's other side: the OAuth 1.0a provider, the OAuth 2.0 provider, the page on which a user agrees, the user API,
+//! and the data that pings tell of. All of it is on two listeners: one with plain HTTP, and one with TLS, where callback
+//! URLs lead.
 //!
 //! It is strict where Garmin is: signatures, time stamps, nonces, code verifiers and rotated refresh tokens are really
 //! checked, and refused as Garmin refuses them. Where Garmin's behaviour is unknown, it is stricter than Garmin may be.
@@ -18,19 +19,26 @@
 //! # }
 //! ```
 
+mod activity_file;
 mod call;
 mod consent;
+mod data_type;
 mod incoming;
+mod json_object;
 mod notification;
 mod oauth1;
 mod oauth2;
 mod page;
+mod pull;
 mod refusal;
 mod server;
 mod signature;
 mod state;
 #[cfg(test)]
 mod tests;
+mod text_file;
+mod tls;
+mod uploads;
 mod user_api;
 
 use std::collections::BTreeSet;
@@ -38,17 +46,22 @@ use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
+use axum::serve::Listener as _;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+pub use activity_file::file_content;
 pub use call::{Call, Failure, Request};
+use incoming::Scheme;
 pub use notification::{
     AccountNotification, Deregistration, PERMISSIONS, PermissionChange, PermissionsShape, deregistrations,
     permission_changes,
 };
 use server::Provider;
 use state::State;
+use tls::TlsListener;
+pub use uploads::{Mode, UploadError};
 
 /// How long connections that are being answered are waited for at the end.
 const STOPPING_TIME: Duration = Duration::from_secs(5);
@@ -56,8 +69,10 @@ const STOPPING_TIME: Duration = Duration::from_secs(5);
 /// How to start.
 #[derive(Debug, Clone)]
 pub struct GarminOptions {
-    /// Where to listen; port 0 is any free one.
+    /// Where to listen for plain HTTP; port 0 is any free one.
     pub listen: SocketAddr,
+    /// Where to listen for HTTP with TLS.
+    pub tls_listen: SocketAddr,
     /// The app's key; its client id under OAuth 2.0.
     pub consumer_key: String,
     /// The app's secret.
@@ -70,10 +85,11 @@ pub struct GarminOptions {
 }
 
 impl Default for GarminOptions {
-    /// A free port on loopback, an app, and nobody.
+    /// Free ports on loopback, an app, and nobody.
     fn default() -> Self {
         Self {
             listen: (Ipv4Addr::LOCALHOST, 0).into(),
+            tls_listen: (Ipv4Addr::LOCALHOST, 0).into(),
             consumer_key: "simulated-consumer-key".to_owned(),
             consumer_secret: "simulated-consumer-secret".to_owned(),
             user_ids: Vec::new(),
@@ -126,6 +142,8 @@ pub struct TokensAlive {
 pub struct Garmin {
     provider: Provider,
     address: SocketAddr,
+    tls_address: SocketAddr,
+    certificate_authority: String,
     stopping: CancellationToken,
     server: JoinHandle<io::Result<()>>,
 }
@@ -134,20 +152,28 @@ impl Garmin {
     /// Starts to listen.
     ///
     /// # Errors
-    /// The address cannot be listened on.
+    /// An address cannot be listened on.
     pub async fn start(options: GarminOptions) -> io::Result<Self> {
-        let mut state = State::new(options.consumer_key, options.consumer_secret, options.seed);
-        options.user_ids.into_iter().for_each(|user_id| state.add_user(user_id));
-        let provider = Provider::new(state);
         let listener = TcpListener::bind(options.listen).await?;
         let address = listener.local_addr()?;
+        let (tls_listener, certificate_authority) = TlsListener::bind(options.tls_listen).await?;
+        let tls_address = tls_listener.local_addr()?;
+        let callback_origin = format!("https://{tls_address}");
+        let mut state =
+            State::new(options.consumer_key, options.consumer_secret, options.seed, callback_origin);
+        options.user_ids.into_iter().for_each(|user_id| state.add_user(user_id));
+        let provider = Provider::new(state);
         let stopping = CancellationToken::new();
-        let serve = axum::serve(listener, server::router(provider.clone()))
+        let plain = axum::serve(listener, server::router(provider.clone(), Scheme::Http))
             .with_graceful_shutdown(stopping.clone().cancelled_owned());
-        Ok(Self { provider, address, stopping, server: tokio::spawn(serve.into_future()) })
+        let tls = axum::serve(tls_listener, server::router(provider.clone(), Scheme::Https))
+            .with_graceful_shutdown(stopping.clone().cancelled_owned());
+        let server = async { tokio::try_join!(plain.into_future(), tls.into_future()).map(|_| ()) };
+        let server = tokio::spawn(server);
+        Ok(Self { provider, address, tls_address, certificate_authority, stopping, server })
     }
 
-    /// Stops to listen, and waits until the address is free again, at most five seconds.
+    /// Stops to listen, and waits until the addresses are free again, at most five seconds.
     pub async fn stop(mut self) {
         self.stopping.cancel();
         // A handler that is still slow then is of no interest any more.
@@ -159,7 +185,18 @@ impl Garmin {
         format!("http://{}", self.address)
     }
 
-    /// The variables that make a receiver and a worker use this Garmin, with their values.
+    /// The same with TLS: where callback URLs lead.
+    pub fn tls_url(&self) -> String {
+        format!("https://{}", self.tls_address)
+    }
+
+    /// The certificate of the authority to trust for [`Garmin::tls_url`], in PEM. It ends with this Garmin.
+    pub fn certificate_authority(&self) -> &str {
+        &self.certificate_authority
+    }
+
+    /// The variables that make a receiver and a worker use this Garmin, with their values; GARMIN__CA_FILE, a file with the
+    /// [`Garmin::certificate_authority`], comes with them.
     pub fn settings(&self, version: OauthVersion) -> Vec<(&'static str, String)> {
         let url = |path: &str| self.url() + path;
         let state = self.provider.lock();
@@ -178,6 +215,7 @@ impl Garmin {
             ("GARMIN__OAUTH2_TOKEN_URL", url(server::TOKEN)),
             ("GARMIN__TOKEN_EXCHANGE_URL", url(server::TOKEN_EXCHANGE)),
             ("GARMIN__API_URL", url(server::API)),
+            ("GARMIN__CALLBACK_HOSTS", self.tls_address.to_string()),
         ]
     }
 
@@ -268,6 +306,27 @@ impl Garmin {
     /// The users whose connection the app has ended, in order.
     pub fn deleted_registrations(&self) -> Vec<String> {
         self.provider.lock().deleted_registrations.clone()
+    }
+
+    /// What devices have uploaded: the body of a push notification. Gives the body of the notification to send, and keeps
+    /// what that tells of. Entries of `activityFiles` get one-time URLs in both modes.
+    ///
+    /// # Errors
+    /// The body is none of Garmin's.
+    pub fn upload(&self, body: &[u8], mode: Mode) -> Result<Vec<u8>, UploadError> {
+        self.provider.upload(body, mode)
+    }
+
+    /// A token with which anything of a user can be pulled, as the developer portal gives out to try it.
+    pub fn pull_token(&self) -> String {
+        self.provider.lock().pull_token.clone()
+    }
+
+    /// A day passes for callback URLs: those given out so far are good for nothing any more.
+    pub fn expire_callbacks(&self) {
+        let mut state = self.provider.lock();
+        state.uploads.expire();
+        state.files.expire();
     }
 
     /// Takes out the notifications that wait to be delivered, in order.

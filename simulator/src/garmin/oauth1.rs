@@ -108,12 +108,9 @@ fn check_protocol(state: &State, signed: &Signed) -> Result<(), Refusal> {
 }
 
 fn check_timestamp(signed: &Signed) -> Result<i64, Refusal> {
-    let refused = Refusal::Oauth1("timestamp_refused");
-    let timestamp: i64 = signed.get("oauth_timestamp")?.parse().map_err(|_| refused)?;
-    if timestamp.abs_diff(unix_now()) > CLOCK_SECONDS {
-        return Err(refused);
-    }
-    Ok(timestamp)
+    let timestamp = signed.get("oauth_timestamp")?.parse::<i64>().ok();
+    let timestamp = timestamp.filter(|timestamp| timestamp.abs_diff(unix_now()) <= CLOCK_SECONDS);
+    timestamp.ok_or(Refusal::Oauth1("timestamp_refused"))
 }
 
 /// The secret of the token that was named, which must be of the right kind.

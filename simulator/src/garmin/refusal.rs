@@ -1,29 +1,48 @@
 //! How Garmin says no.
 
+use std::borrow::Cow;
+use std::time::Duration;
+
 use axum::Json;
 use axum::http::StatusCode;
+use axum::http::header::RETRY_AFTER;
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
 
 /// A call that is refused.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Refusal {
     /// 401 with the name of what is wrong with an OAuth 1.0a signature, as OAuth's problem reporting extension calls it.
     Oauth1(&'static str),
     /// An error of RFC 6749, section 5.2.
     Oauth2 { status: StatusCode, error: &'static str, description: &'static str },
-    /// An error of the user API.
-    Api { status: StatusCode, message: &'static str },
+    /// An error of the API.
+    Api { status: StatusCode, message: Cow<'static, str> },
+    /// 429: there is room again after so long.
+    TooMuch(Duration),
 }
 
 impl Refusal {
-    pub(super) fn bad_request(message: &'static str) -> Self {
-        Self::Api { status: StatusCode::BAD_REQUEST, message }
+    /// What there is no such path for.
+    pub(super) const NOT_FOUND: Self =
+        Self::Api { status: StatusCode::NOT_FOUND, message: Cow::Borrowed("there is nothing here") };
+
+    pub(super) fn api(status: StatusCode, message: impl Into<Cow<'static, str>>) -> Self {
+        Self::Api { status, message: message.into() }
+    }
+
+    pub(super) fn bad_request(message: impl Into<Cow<'static, str>>) -> Self {
+        Self::api(StatusCode::BAD_REQUEST, message)
     }
 
     /// What a token that has ended, or never was, gets.
     pub(super) fn token_not_active() -> Self {
-        Self::Api { status: StatusCode::UNAUTHORIZED, message: "Token is not active" }
+        Self::api(StatusCode::UNAUTHORIZED, "Token is not active")
+    }
+
+    /// What a callback URL gets whose own token is missing or wrong.
+    pub(super) fn invalid_pull_token(status: StatusCode) -> Self {
+        Self::api(status, "InvalidPullToken: Invalid download token")
     }
 
     pub(super) fn invalid_client() -> Self {
@@ -54,6 +73,11 @@ impl IntoResponse for Refusal {
             }
             Self::Api { status, message } => {
                 (status, Json(json!({ "errorMessage": message }))).into_response()
+            }
+            Self::TooMuch(wait) => {
+                let seconds = wait.as_millis().div_ceil(1_000).max(1).to_string();
+                let message = Json(json!({ "errorMessage": "the limit of this app is reached" }));
+                (StatusCode::TOO_MANY_REQUESTS, [(RETRY_AFTER, seconds)], message).into_response()
             }
         }
     }

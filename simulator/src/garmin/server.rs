@@ -4,19 +4,22 @@ use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-use axum::Router;
-use axum::body::Body;
-use axum::extract::{Request as HttpRequest, State as Extract};
+use axum::body::{Body, Bytes};
+use axum::extract::{DefaultBodyLimit, Query, Request as HttpRequest, State as Extract};
 use axum::http::StatusCode;
+use axum::http::header::{CONTENT_TYPE, LOCATION};
 use axum::response::{Html, IntoResponse, Response};
-use axum::routing::{MethodFilter, MethodRouter, get, on};
+use axum::routing::{MethodFilter, MethodRouter, get, on, post};
+use axum::{Extension, Router};
 use futures_util::stream;
+use serde::Deserialize;
 
 use super::call::{Call, Failure, Request};
-use super::incoming::Incoming;
+use super::incoming::{Incoming, Scheme};
 use super::refusal::Refusal;
 use super::state::State;
-use super::{consent, oauth1, oauth2, user_api};
+use super::uploads::{Mode, Received, UploadError};
+use super::{activity_file, consent, oauth1, oauth2, pull, user_api};
 
 pub(super) const REQUEST_TOKEN: &str = "/oauth-service/oauth/request_token";
 pub(super) const OAUTH1_CONFIRM: &str = "/oauthConfirm";
@@ -25,6 +28,11 @@ pub(super) const OAUTH2_CONFIRM: &str = "/oauth2Confirm";
 pub(super) const TOKEN: &str = "/di-oauth2-service/oauth/token";
 pub(super) const TOKEN_EXCHANGE: &str = "/partner-gateway/rest/user/token-exchange";
 pub(super) const API: &str = "/wellness-api/rest";
+/// Not Garmin's: where this Garmin is told what devices have uploaded.
+pub(super) const UPLOADS: &str = "/simulator/uploads";
+
+/// More than the longest notification, in bytes.
+const LONGEST_UPLOAD: usize = 128 * 1024 * 1024;
 
 /// The state, shared by all connections.
 #[derive(Debug, Clone)]
@@ -38,10 +46,17 @@ impl Provider {
     pub(super) fn lock(&self) -> MutexGuard<'_, State> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
+
+    /// See [`super::Garmin::upload`].
+    pub(super) fn upload(&self, body: &[u8], mode: Mode) -> Result<Vec<u8>, UploadError> {
+        let received = Received::read(body, mode)?;
+        received.keep(&mut self.lock())
+    }
 }
 
-pub(super) fn router(provider: Provider) -> Router {
-    let api = |name: &str| format!("{API}/user/{name}");
+/// Everything, on a listener of that kind.
+pub(super) fn router(provider: Provider, scheme: Scheme) -> Router {
+    let api = |name: &str| format!("{API}/{name}");
     Router::new()
         .route(REQUEST_TOKEN, handler(MethodFilter::POST, Call::RequestToken))
         .route(OAUTH1_CONFIRM, get(consent::show_oauth1).post(consent::decide_oauth1))
@@ -49,9 +64,13 @@ pub(super) fn router(provider: Provider) -> Router {
         .route(OAUTH2_CONFIRM, get(consent::show_oauth2).post(consent::decide_oauth2))
         .route(TOKEN, handler(MethodFilter::POST, Call::Token))
         .route(TOKEN_EXCHANGE, handler(MethodFilter::POST, Call::TokenExchange))
-        .route(&api("id"), handler(MethodFilter::GET, Call::UserId))
-        .route(&api("permissions"), handler(MethodFilter::GET, Call::Permissions))
-        .route(&api("registration"), handler(MethodFilter::DELETE, Call::DeleteRegistration))
+        .route(&api("user/id"), handler(MethodFilter::GET, Call::UserId))
+        .route(&api("user/permissions"), handler(MethodFilter::GET, Call::Permissions))
+        .route(&api("user/registration"), handler(MethodFilter::DELETE, Call::DeleteRegistration))
+        .route(&api("activityFile"), handler(MethodFilter::GET, Call::ActivityFile))
+        .route(&api("{type}"), handler(MethodFilter::GET, Call::Pull))
+        .route(UPLOADS, post(upload).layer(DefaultBodyLimit::max(LONGEST_UPLOAD)))
+        .layer(Extension(scheme))
         .with_state(provider)
 }
 
@@ -60,6 +79,24 @@ fn handler(method: MethodFilter, call: Call) -> MethodRouter<Provider> {
     on(method, move |Extract(provider): Extract<Provider>, request: HttpRequest| {
         serve(provider, call, request)
     })
+}
+
+#[derive(Deserialize)]
+struct UploadQuery {
+    #[serde(default)]
+    mode: Mode,
+}
+
+/// `POST /simulator/uploads?mode=push|ping`: a push notification's body becomes that of the notification to send.
+async fn upload(
+    Extract(provider): Extract<Provider>,
+    Query(query): Query<UploadQuery>,
+    body: Bytes,
+) -> Response {
+    match provider.upload(&body, query.mode) {
+        Ok(notification) => ([(CONTENT_TYPE, "application/json")], notification).into_response(),
+        Err(error) => Refusal::bad_request(error.to_string()).into_response(),
+    }
 }
 
 async fn serve(provider: Provider, call: Call, request: HttpRequest) -> Response {
@@ -95,6 +132,8 @@ fn answer(provider: &Provider, call: Call, request: &Incoming) -> Response {
         Call::Permissions => user_api::permissions,
         Call::DeleteRegistration => user_api::delete_registration,
         Call::TokenExchange => oauth2::exchange,
+        Call::Pull => pull::pull,
+        Call::ActivityFile => activity_file::download,
     };
     handle(state, request).into_response()
 }
@@ -105,6 +144,7 @@ async fn fail(failure: Failure, provider: &Provider, call: Call, request: &Incom
     match failure {
         Failure::Status(code) => Some(status(code).into_response()),
         Failure::Refusal { status: code, body } => Some((status(code), body).into_response()),
+        Failure::Redirect(address) => Some((StatusCode::FOUND, [(LOCATION, address)]).into_response()),
         Failure::Slow(time) => {
             tokio::time::sleep(time).await;
             Some(answer(provider, call, request))

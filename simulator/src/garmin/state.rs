@@ -6,11 +6,13 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use fastrand::Rng;
 
+use super::activity_file::Files;
 use super::call::{Failures, Request};
 use super::notification::{
     AccountNotification, Deregistration, PERMISSIONS, PermissionChange, PermissionsShape, deregistrations,
     permission_changes,
 };
+use super::uploads::Uploads;
 use super::{Oauth1Token, PermissionsAnswer};
 use crate::user::dashed;
 
@@ -24,6 +26,8 @@ pub(super) const REFRESH_TOKEN_SECONDS: i64 = 7_775_998;
 /// About as long as Garmin's, which are JSON web tokens: nothing that stores them may assume a short text.
 const ACCESS_TOKEN_LENGTH: usize = 900;
 const REFRESH_TOKEN_LENGTH: usize = 300;
+
+const DOWNLOAD_TOKEN_LENGTH: usize = 40;
 
 /// All of it.
 #[derive(Debug)]
@@ -44,6 +48,12 @@ pub(super) struct State {
     pub(super) deleted_registrations: Vec<String>,
     pub(super) notifications: Vec<AccountNotification>,
     pub(super) permissions_answer: PermissionsAnswer,
+    /// What callback URLs begin with: scheme, host and port.
+    pub(super) callback_origin: String,
+    /// What the developer portal gives out to try pull endpoints with.
+    pub(super) pull_token: String,
+    pub(super) uploads: Uploads,
+    pub(super) files: Files,
 }
 
 /// A user, as far as this app is concerned.
@@ -106,11 +116,21 @@ pub(super) fn unix_now() -> i64 {
 }
 
 impl State {
-    pub(super) fn new(consumer_key: String, consumer_secret: String, seed: u64) -> Self {
+    pub(super) fn new(
+        consumer_key: String,
+        consumer_secret: String,
+        seed: u64,
+        callback_origin: String,
+    ) -> Self {
+        let mut rng = Rng::with_seed(seed);
         Self {
             consumer_key,
             consumer_secret,
-            rng: Rng::with_seed(seed),
+            callback_origin,
+            pull_token: random_text(&mut rng, DOWNLOAD_TOKEN_LENGTH),
+            uploads: Uploads::new(),
+            files: Files::default(),
+            rng,
             accounts: BTreeMap::new(),
             request_tokens: BTreeMap::new(),
             codes: BTreeMap::new(),
@@ -215,6 +235,11 @@ impl State {
         self.accounts.insert(user_id.to_owned(), Account { permissions, changed_at: unix_now() });
     }
 
+    pub(super) fn allows(&self, user_id: &str, permission: &str) -> bool {
+        let account = self.accounts.get(user_id);
+        account.is_some_and(|account| account.permissions.iter().any(|name| name == permission))
+    }
+
     /// Under which names the app knows the user: once for each OAuth 1.0a token, and once without for OAuth 2.0.
     fn names_in_notifications(&self, user_id: &str) -> Vec<Option<String>> {
         let by_token = self.oauth1_tokens.iter().filter(|(_, token)| token.user_id == user_id);
@@ -238,7 +263,16 @@ impl State {
         dashed(&format!("{:032x}", self.rng.u128(..)))
     }
 
-    fn random_text(&mut self, length: usize) -> String {
-        std::iter::repeat_with(|| self.rng.alphanumeric()).take(length).collect()
+    /// For a callback URL.
+    pub(super) fn download_token(&mut self) -> String {
+        self.random_text(DOWNLOAD_TOKEN_LENGTH)
     }
+
+    fn random_text(&mut self, length: usize) -> String {
+        random_text(&mut self.rng, length)
+    }
+}
+
+fn random_text(rng: &mut Rng, length: usize) -> String {
+    std::iter::repeat_with(|| rng.alphanumeric()).take(length).collect()
 }

@@ -37,8 +37,15 @@ pub(super) fn delete_registration(state: &mut State, request: &Incoming) -> Resu
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 
+/// Refuses what the user has not allowed.
+pub(super) fn check_permission(state: &State, user_id: &str, permission: &str) -> Result<(), Refusal> {
+    let refused =
+        || Refusal::api(StatusCode::PRECONDITION_FAILED, format!("the user has not granted {permission}"));
+    if state.allows(user_id, permission) { Ok(()) } else { Err(refused()) }
+}
+
 /// Either kind of token will do.
-fn user_of(state: &mut State, request: &Incoming) -> Result<String, Refusal> {
+pub(super) fn user_of(state: &mut State, request: &Incoming) -> Result<String, Refusal> {
     match request.authorization.as_deref().and_then(bearer) {
         Some(token) => oauth2::user_of(state, token),
         None => oauth1::user_of(state, request),

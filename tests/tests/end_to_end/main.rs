@@ -20,6 +20,7 @@ mod large_body;
 mod merge;
 mod nodes;
 mod outages;
+mod pace;
 mod poison;
 mod privileges;
 mod queries;

@@ -14,8 +14,8 @@ use crate::lane::{Handled, Handler};
 use crate::message::{Message, Outgoing, Reason};
 use crate::metrics::Metrics;
 use crate::store::error::StoreError;
+use crate::store::patience::Patience;
 use crate::store::schema;
-use crate::store::{DATABASE, database_backoff};
 use crate::withdrawal::{RemovalError, Withdrawal};
 use apollo_shared::admin::Readiness;
 use apollo_shared::consent::{CALLBACK, STARTED, UnsealError};
@@ -27,13 +27,10 @@ use futures_util::{StreamExt as _, stream};
 use sqlx::PgPool;
 use sqlx::pool::PoolConnection;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use time::OffsetDateTime;
 use tokens::Tokens;
 use tokio_util::sync::CancellationToken;
-
-/// How long a message is held while the database is away, before it goes back to its queue.
-const LONGEST_HOLD: Duration = Duration::from_secs(600);
 
 /// Messages of a batch that are worked on at the same time: most of the time each waits for Garmin.
 const AT_ONCE: usize = 8;
@@ -97,6 +94,12 @@ pub enum AccountError {
     /// A verifier where a code was begun for, or the reverse.
     #[error("the participant brought back what belongs to another version of OAuth")]
     Mismatch,
+    /// Garmin takes none of the user's tokens.
+    #[error("Garmin takes no token of this user any more, or none is held: they must consent again")]
+    NeedsConsent,
+    /// Garmin is not asked for some time.
+    #[error("Garmin is to be left alone for {} s more", .0.as_secs())]
+    Paused(Duration),
     /// Another worker is at it, or has not long ago failed.
     #[error("another worker is busy with it")]
     Busy,
@@ -152,28 +155,11 @@ impl Handler for AccountHandler {
 impl AccountHandler {
     /// Does a message's work as soon as the database can take it. Nothing if it stayed away, or `stop` came first.
     async fn settle(&self, message: &Message, stop: &CancellationToken) -> Option<Vec<Outgoing>> {
-        let give_back = Instant::now() + LONGEST_HOLD;
-        let mut backoff = database_backoff();
-        loop {
-            match self.attempt(message).await {
-                Ok(outgoing) => {
-                    self.readiness.ready(DATABASE);
-                    return Some(outgoing);
-                }
-                Err(error @ StoreError::Data(_)) => {
-                    return Some(vec![message.dead(Reason::RefusedByDatabase, &with_causes(&error))]);
-                }
-                Err(error @ (StoreError::Unavailable(_) | StoreError::TimedOut(_))) => {
-                    let reason = with_causes(&error);
-                    tracing::warn!("{} waits: {reason}", message.envelope);
-                    self.metrics.retried(Lane::Account, 1);
-                    self.readiness.not_ready(DATABASE, reason);
-                }
-            }
-            if Instant::now() > give_back || !backoff.pause(stop).await {
-                return None;
-            }
-        }
+        let Self { metrics, readiness, .. } = self;
+        let patience = Patience { lane: Lane::Account, metrics, readiness, stop };
+        let attempted = patience.when_possible(&message.envelope, || self.attempt(message)).await?;
+        let refused = |error| vec![message.dead(Reason::RefusedByDatabase, &with_causes(&error))];
+        Some(attempted.unwrap_or_else(refused))
     }
 
     async fn attempt(&self, message: &Message) -> Result<Vec<Outgoing>, StoreError> {

@@ -91,6 +91,69 @@ impl Tokens {
         }
     }
 
+    /// Calls Garmin for a user with the best of their tokens. One that Garmin refuses (401) is renewed and tried once more;
+    /// one that is refused even then is not used any more, and the next one takes its place.
+    ///
+    /// # Errors
+    /// [`AccountError::NeedsConsent`] if no token is left; otherwise why it could not be asked, or what it answered.
+    pub async fn call<T, Asking>(
+        &self,
+        user_id: &str,
+        ask: impl Fn(Arc<GarminClient>, UserToken) -> Asking,
+    ) -> Result<T, AccountError>
+    where
+        Asking: Future<Output = Result<T, AccountError>>,
+    {
+        let garmin = self.garmin.as_ref().ok_or(AccountError::NotConfigured)?;
+        while let Some(stored) = self.best_of(user_id).await? {
+            let token = match self.usable(&stored).await {
+                Ok(token) => token,
+                Err(AccountError::Garmin(GarminError::Rejected { .. })) => continue,
+                Err(error) => return Err(error),
+            };
+            match ask(Arc::clone(garmin), token).await {
+                Err(AccountError::Garmin(GarminError::Refused { status: 401, .. })) => {}
+                answered => return answered,
+            }
+            let renewed = match self.renewed(&stored).await {
+                Ok(renewed) => renewed,
+                Err(AccountError::Garmin(GarminError::Rejected { .. })) => continue,
+                Err(error) => return Err(error),
+            };
+            if let Some(token) = renewed {
+                match ask(Arc::clone(garmin), token).await {
+                    Err(AccountError::Garmin(GarminError::Refused { status: 401, .. })) => {}
+                    answered => return answered,
+                }
+            }
+            tracing::warn!("{stored:?} is refused by Garmin, and not used any more");
+            tokens::mark_refused(&mut *self.pool.acquire().await?, stored.id).await?;
+        }
+        Err(AccountError::NeedsConsent)
+    }
+
+    /// The token to try first.
+    async fn best_of(&self, user_id: &str) -> Result<Option<StoredToken>, AccountError> {
+        Ok(tokens::of_user(&mut *self.pool.acquire().await?, user_id).await?.into_iter().next())
+    }
+
+    /// What takes the place of a token that Garmin has refused though it should live. `None` for one of OAuth 1.0a, which
+    /// cannot be renewed.
+    async fn renewed(&self, stored: &StoredToken) -> Result<Option<UserToken>, AccountError> {
+        if stored.oauth_version == 1 {
+            return Ok(None);
+        }
+        // False if another worker has renewed it meanwhile.
+        if tokens::make_due(&mut *self.pool.acquire().await?, stored).await? {
+            let renewed = self.refresh_one(Some(stored.id), &CancellationToken::new()).await?;
+            return renewed.map(|credentials| Some((&credentials).into())).ok_or(AccountError::Busy);
+        }
+        match self.best_of(&stored.user_id).await? {
+            Some(newer) if newer.token_digest != stored.token_digest => Ok(Some(self.usable(&newer).await?)),
+            _ => Err(AccountError::Busy),
+        }
+    }
+
     /// Renews one token that is due. `None` if there is none.
     async fn refresh_one(
         &self,

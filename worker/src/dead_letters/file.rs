@@ -3,7 +3,7 @@
 //! A line is on disk before its letter is removed from the queue. The bodies are participants' health data, hence only
 //! the file's owner may read it, and a file that exists is never overwritten.
 
-use super::Letter;
+use super::{Letter, letter};
 use apollo_shared::envelope::{Envelope, EnvelopeError, Microseconds};
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
@@ -24,6 +24,9 @@ struct Line {
     endpoint: String,
     #[serde(with = "time::serde::rfc3339::option")]
     received_at: Option<OffsetDateTime>,
+    /// Of what was pulled, for which `received_at` is when it was uploaded.
+    #[serde(default, with = "time::serde::rfc3339::option", skip_serializing_if = "Option::is_none")]
+    arrived_at: Option<OffsetDateTime>,
     entry_index: u32,
     #[serde(default)]
     traceparent: String,
@@ -143,6 +146,7 @@ impl Line {
             message_id: envelope.map(|envelope| envelope.message_id),
             endpoint: letter.endpoint().to_owned(),
             received_at: letter.received_at(),
+            arrived_at: envelope.and_then(|envelope| envelope.arrived_at).and_then(letter::moment),
             entry_index: letter.entry_index(),
             traceparent: envelope.map(|envelope| envelope.traceparent.clone()).unwrap_or_default(),
             routing_key: letter.routing_key.clone(),
@@ -172,12 +176,16 @@ impl Line {
     }
 
     fn envelope(&self) -> Result<Envelope, EnvelopeError> {
-        let microseconds = self.received_at.map(|moment| moment.unix_timestamp_nanos() / 1000);
-        let microseconds = microseconds.and_then(|microseconds| i64::try_from(microseconds).ok());
+        let microseconds = |moment: Option<OffsetDateTime>| {
+            moment
+                .and_then(|moment| i64::try_from(moment.unix_timestamp_nanos() / 1000).ok())
+                .map(Microseconds)
+        };
         Ok(Envelope {
             message_id: self.message_id.ok_or(EnvelopeError::MessageId)?,
             endpoint: self.endpoint.clone(),
-            received_at: microseconds.map(Microseconds).ok_or(EnvelopeError::ReceivedAt)?,
+            received_at: microseconds(self.received_at).ok_or(EnvelopeError::ReceivedAt)?,
+            arrived_at: microseconds(self.arrived_at),
             first_entry_index: self.entry_index,
             attempt: 0,
             traceparent: self.traceparent.clone(),
@@ -192,6 +200,7 @@ mod tests {
     fn letter(body: &[u8]) -> Letter {
         let mut envelope = Envelope::of_arrival("dailies", Microseconds(1_794_265_200_123_456), None);
         envelope.first_entry_index = 3;
+        envelope.arrived_at = Some(Microseconds(1_794_265_300_000_000));
         Letter {
             envelope: Ok(envelope),
             reason: "malformed_entry".to_owned(),

@@ -1,7 +1,7 @@
 //! What is known of a dead letter, whether a worker made it or the broker did.
 
 use crate::message::{APP_ID, ERROR, LANE, ORIGINAL_ROUTING_KEY, REASON, Reason};
-use apollo_shared::envelope::{Envelope, EnvelopeError, text_header};
+use apollo_shared::envelope::{Envelope, EnvelopeError, Microseconds, text_header};
 use apollo_shared::topology::Lane;
 use lapin::BasicProperties;
 use lapin::message::Delivery;
@@ -63,8 +63,7 @@ impl Letter {
     /// When the receiver took it.
     #[must_use]
     pub fn received_at(&self) -> Option<OffsetDateTime> {
-        let microseconds = self.envelope.as_ref().ok()?.received_at.0;
-        OffsetDateTime::from_unix_timestamp_nanos(i128::from(microseconds) * 1000).ok()
+        moment(self.envelope.as_ref().ok()?.received_at)
     }
 
     /// What it is published with when it is replayed: its attempts begin anew.
@@ -133,6 +132,11 @@ fn text(value: &AMQPValue) -> String {
         AMQPValue::ShortString(text) => text.to_string(),
         _ => String::new(),
     }
+}
+
+/// As a calendar has it.
+pub(super) fn moment(microseconds: Microseconds) -> Option<OffsetDateTime> {
+    OffsetDateTime::from_unix_timestamp_nanos(i128::from(microseconds.0) * 1000).ok()
 }
 
 #[cfg(test)]

@@ -120,6 +120,31 @@ impl Answer {
         }
     }
 
+    /// What an unsuccessful answer to a call for data means.
+    pub(super) fn data_failure(&self) -> GarminError {
+        let (call, status) = (self.call, self.status.as_u16());
+        match self.status {
+            StatusCode::TOO_MANY_REQUESTS => {
+                GarminError::RateLimited { call, retry_after: self.retry_after() }
+            }
+            StatusCode::GONE => GarminError::Gone { call, status },
+            _ if self.is_definite() && self.names_the_download_token() => GarminError::Gone { call, status },
+            StatusCode::FORBIDDEN | StatusCode::PRECONDITION_FAILED => {
+                GarminError::NotPermitted { call, status }
+            }
+            StatusCode::UNAUTHORIZED => self.user_failure(),
+            _ if self.status.is_redirection() => GarminError::Redirected { call, status },
+            _ if self.is_definite() => GarminError::NotAccepted { call, status },
+            _ => self.unforeseen(),
+        }
+    }
+
+    /// The token in a callback URL, which is not the user's, is no good (garmin-health-api.md 2.5).
+    fn names_the_download_token(&self) -> bool {
+        let text = String::from_utf8_lossy(&self.body).to_ascii_lowercase();
+        ["invalidpulltoken", "invalid download token"].iter().any(|words| text.contains(words))
+    }
+
     fn unforeseen(&self) -> GarminError {
         unavailable(self.call, format!("answered {}", self.status.as_u16()), self.retry_after())
     }
@@ -173,7 +198,7 @@ pub(super) fn unreachable(call: Call, error: reqwest::Error) -> GarminError {
     unavailable(call, format!("cannot be reached: {}", with_causes(&error.without_url())), None)
 }
 
-fn unavailable(call: Call, why: String, retry_after: Option<Duration>) -> GarminError {
+pub(super) fn unavailable(call: Call, why: String, retry_after: Option<Duration>) -> GarminError {
     GarminError::Unavailable { call, why, retry_after }
 }
 

@@ -171,13 +171,16 @@ impl GarminClient {
         if answer.status == StatusCode::OK { Ok(answer) } else { Err(answer.token_endpoint_failure()) }
     }
 
-    fn api(&self, path: &str) -> Url {
+    /// The address of something in the API.
+    #[must_use]
+    pub fn api(&self, path: &str) -> Url {
         let mut url = self.config.api_url.clone();
         url.set_path(&format!("{}/{path}", url.path().trim_end_matches('/')));
         url
     }
 
-    fn as_user(&self, method: Method, url: &Url, token: &UserToken) -> RequestBuilder {
+    /// A request on a user's behalf.
+    pub(super) fn as_user(&self, method: Method, url: &Url, token: &UserToken) -> RequestBuilder {
         match token {
             UserToken::Oauth1(token) => {
                 self.sign(method, url, &Signed { token: Some(token.pair()), ..Signed::default() })
@@ -193,13 +196,19 @@ impl GarminClient {
         self.http.request(method, url.clone()).header(AUTHORIZATION, authorization)
     }
 
-    async fn send(&self, call: Call, request: RequestBuilder) -> Result<Answer, GarminError> {
+    /// Sends a request, and reads the answer to its end.
+    pub(super) async fn send(&self, call: Call, request: RequestBuilder) -> Result<Answer, GarminError> {
         let answered = match request.send().await {
             Ok(response) => Answer::read(call, response).await,
             Err(error) => Err(unreachable(call, error)),
         };
-        self.metrics.asked_garmin(call, answered.as_ref().ok().map(|answer| answer.status.as_u16()));
+        self.count(call, answered.as_ref().ok().map(|answer| answer.status.as_u16()));
         answered
+    }
+
+    /// Counts a request, and what it was answered with if it was.
+    pub(super) fn count(&self, call: Call, status: Option<u16>) {
+        self.metrics.asked_garmin(call, status);
     }
 }
 

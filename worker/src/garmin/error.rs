@@ -20,6 +20,12 @@ pub enum Call {
     Permissions,
     /// The end of a user's registration.
     DeleteRegistration,
+    /// A user's summaries of an upload range.
+    Pull,
+    /// The file of an activity.
+    ActivityFile,
+    /// Summaries of the past, to be sent later as notifications.
+    Backfill,
 }
 
 impl Call {
@@ -34,6 +40,9 @@ impl Call {
             Self::UserId => "user_id",
             Self::Permissions => "permissions",
             Self::DeleteRegistration => "delete_registration",
+            Self::Pull => "pull",
+            Self::ActivityFile => "activity_file",
+            Self::Backfill => "backfill",
         }
     }
 }
@@ -73,6 +82,54 @@ pub enum GarminError {
         /// The code of the error in RFC 6749 (5.2) or OAuth's problem reporting.
         error: &'static str,
     },
+    /// Garmin asks to be asked less often.
+    #[error("Garmin ({call}) is asked too often")]
+    RateLimited {
+        /// What was asked.
+        call: Call,
+        /// When Garmin asks to be left alone until then.
+        retry_after: Option<Duration>,
+    },
+    /// The user does not let us have it: 403, or 412 for a permission that is missing.
+    #[error("Garmin ({call}) answers {status}: the user does not permit it")]
+    NotPermitted {
+        /// What was asked.
+        call: Call,
+        /// 403 or 412.
+        status: u16,
+    },
+    /// It was there once: it has been fetched before, or the time for that is over.
+    #[error("Garmin ({call}) answers {status}: it is not to be had any more")]
+    Gone {
+        /// What was asked.
+        call: Call,
+        /// Mostly 410.
+        status: u16,
+    },
+    /// Garmin sends on to another address, which is not followed: it may be anyone's.
+    #[error("Garmin ({call}) answers {status}, a redirect, which is not followed")]
+    Redirected {
+        /// What was asked.
+        call: Call,
+        /// 3xx.
+        status: u16,
+    },
+    /// Garmin finds the request wrong.
+    #[error("Garmin ({call}) answers {status}, which another attempt will not change")]
+    NotAccepted {
+        /// What was asked.
+        call: Call,
+        /// 4xx.
+        status: u16,
+    },
+    /// The answer is larger than any that is taken.
+    #[error("Garmin ({call}) answers with more than {limit} bytes")]
+    TooLarge {
+        /// What was asked.
+        call: Call,
+        /// Bytes.
+        limit: usize,
+    },
     /// Garmin does not take our own credentials, the time of our clock, or a signature that was made with the wrong
     /// secret of a token: worth another attempt once that is mended.
     #[error(
@@ -86,4 +143,16 @@ pub enum GarminError {
         /// The code of the error in RFC 6749 (5.2) or OAuth's problem reporting.
         error: &'static str,
     },
+}
+
+impl GarminError {
+    /// A pull was answered with something that is no list of summaries: not what Garmin does in health.
+    #[must_use]
+    pub fn no_array(call: Call) -> Self {
+        Self::Unavailable {
+            call,
+            why: "answered 200 with a body that is no array".to_owned(),
+            retry_after: None,
+        }
+    }
 }

@@ -6,9 +6,11 @@
 mod answer;
 mod client;
 mod error;
+mod fetch;
 pub mod permissions;
 mod tokens;
 
 pub use client::GarminClient;
 pub use error::{Call, GarminError};
+pub use fetch::{Fetched, LARGEST};
 pub use tokens::{Oauth1Token, Oauth2Tokens, UserToken};

@@ -26,13 +26,21 @@ pub enum Reason {
     Consent,
     /// Garmin could not be asked for a day.
     GarminUnavailable,
+    /// A ping whose callback URL is none of Garmin's, or leads elsewhere.
+    CallbackRefused,
+    /// Garmin does not give what a ping announced, and will not.
+    GarminRefused,
+    /// Garmin's answer is larger than any that is taken.
+    AnswerTooLarge,
+    /// Garmin takes no token of the user.
+    NeedsConsent,
     /// The broker's own: its worker ended without acknowledging it, over and over.
     DeliveryLimit,
 }
 
 impl Reason {
     /// All of them, those of a message's content first.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 15] = [
         Self::MalformedEntry,
         Self::NotAList,
         Self::NotANotification,
@@ -43,6 +51,10 @@ impl Reason {
         Self::DeliveryLimit,
         Self::Consent,
         Self::GarminUnavailable,
+        Self::NeedsConsent,
+        Self::GarminRefused,
+        Self::AnswerTooLarge,
+        Self::CallbackRefused,
         Self::Envelope,
     ];
 
@@ -60,6 +72,10 @@ impl Reason {
             Self::Panic => "panic",
             Self::Consent => "consent",
             Self::GarminUnavailable => "garmin_unavailable",
+            Self::CallbackRefused => "callback_refused",
+            Self::GarminRefused => "garmin_refused",
+            Self::AnswerTooLarge => "answer_too_large",
+            Self::NeedsConsent => "needs_consent",
             Self::DeliveryLimit => "delivery_limit",
         }
     }
@@ -78,6 +94,10 @@ impl Reason {
             Self::Panic => "reading it failed by a defect of Apollo's",
             Self::Consent => "a consent that cannot be read or completed",
             Self::GarminUnavailable => "Garmin could not be asked about it for a day",
+            Self::CallbackRefused => "a ping that leads elsewhere than to GARMIN__CALLBACK_HOSTS: forged?",
+            Self::GarminRefused => "Garmin does not give what a ping announced, and will not",
+            Self::AnswerTooLarge => "what a ping announced has more than 100 MiB",
+            Self::NeedsConsent => "for a day no token of the user worked, so a ping was not followed",
             Self::DeliveryLimit => "workers died or hung over it, 21 times (RabbitMQ's own verdict)",
         }
     }
@@ -98,6 +118,11 @@ impl Reason {
             }
             Self::Consent => "ask the participant to consent again; drop",
             Self::GarminUnavailable => "replay when Garmin answers again",
+            Self::CallbackRefused => "drop; if Garmin has a new host, add it to the variable and replay",
+            Self::GarminRefused | Self::AnswerTooLarge => {
+                "read the error; fetch the time in question with apollo-worker pull or backfill; drop"
+            }
+            Self::NeedsConsent => "ask the participant to consent again; backfill the gap; drop",
         }
     }
 

@@ -5,11 +5,14 @@
 
 pub mod accounts;
 pub mod archive;
+pub mod callbacks;
 mod comments;
 pub mod consents;
 pub mod error;
 pub mod keys;
 pub mod overview;
+pub mod pace;
+pub mod patience;
 pub mod raw;
 pub(crate) mod removal;
 pub mod rights;

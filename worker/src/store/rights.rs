@@ -16,11 +16,11 @@ SELECT kind, name, privilege FROM (
     FROM unnest('{CONNECT,TEMPORARY}'::text[]) AS privilege
     UNION ALL
     SELECT 2, 'SCHEMA', quote_ident(nspname), 'USAGE', has_schema_privilege($1::name, oid, 'USAGE')
-    FROM pg_namespace WHERE nspname IN ('garmin_oauth', 'garmin_raw', 'garmin_wellness')
+    FROM pg_namespace WHERE nspname IN ('garmin_oauth', 'garmin_pull', 'garmin_raw', 'garmin_wellness')
     UNION ALL
     SELECT 3, 'TABLE', oid::regclass::text, privilege, has_table_privilege($1::name, oid, privilege)
     FROM pg_class, unnest('{SELECT,INSERT,UPDATE,DELETE}'::text[]) AS privilege
-    WHERE relnamespace::regnamespace::text IN ('garmin_oauth', 'garmin_raw', 'garmin_wellness')
+    WHERE relnamespace::regnamespace::text IN ('garmin_oauth', 'garmin_pull', 'garmin_raw', 'garmin_wellness')
         AND relkind IN ('r', 'p') AND NOT relispartition
     UNION ALL
     SELECT 4, 'TABLE', oid::regclass::text, 'SELECT', has_table_privilege($1::name, oid, 'SELECT')

@@ -214,6 +214,25 @@ pub async fn mark_refused(connection: &mut PgConnection, id: i64) -> sqlx::Resul
     Ok(())
 }
 
+/// Makes the renewal of a token due that Garmin has refused before its time. False if it is not stored like this any more,
+/// or a worker is renewing it: it has claimed it for [`CLAIM`].
+///
+/// # Errors
+/// PostgreSQL's.
+pub async fn make_due(connection: &mut PgConnection, refused: &StoredToken) -> sqlx::Result<bool> {
+    let made = sqlx::query(
+        "UPDATE garmin_oauth.access_token SET refresh_after = now()
+         WHERE id = $1 AND token_digest = $2 AND refused_at IS NULL
+             AND (refresh_after <= now() OR refresh_after > now() + $3)",
+    )
+    .bind(refused.id)
+    .bind(&refused.token_digest)
+    .bind(CLAIM)
+    .execute(connection)
+    .await?;
+    Ok(made.rows_affected() == 1)
+}
+
 /// Takes a token whose renewal is due, so that no other worker renews it meanwhile; `id` for that one only.
 ///
 /// # Errors

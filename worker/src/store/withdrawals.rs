@@ -14,7 +14,7 @@ use time::OffsetDateTime;
 /// A notification, as far as it matters here.
 #[derive(Debug, Clone, Copy)]
 pub struct Present<'a> {
-    /// When it was received.
+    /// When it came to Apollo.
     pub received_at: Microseconds,
     /// Whom its entries are about.
     pub user_ids: &'a BTreeSet<String>,
@@ -82,7 +82,13 @@ pub(super) async fn hindrance(
     if user_ids.is_empty() {
         return Ok(None);
     }
-    let standings: Vec<Standing> = sqlx::query_as(
+    let user_ids: Vec<&str> = user_ids.into_iter().collect();
+    Ok(judge(standings(connection, &user_ids).await?, present, of_rows))
+}
+
+/// Of these users those who are not simply on record with a consent that never ended.
+async fn standings(connection: &mut PgConnection, user_ids: &[&str]) -> Result<Vec<Standing>, StoreError> {
+    let standings = sqlx::query_as(
         "SELECT present.user_id, stored.user_id IS NOT NULL AS on_record,
                 stored.active, stored.registered_at, stored.deregistered_at, erased.erased_at
          FROM unnest($1::text[]) AS present (user_id)
@@ -90,10 +96,23 @@ pub(super) async fn hindrance(
          LEFT JOIN garmin_oauth.erased ON user_digest = sha256(convert_to(present.user_id, 'UTF8'))
          WHERE stored.user_id IS NULL OR stored.deregistered_at IS NOT NULL OR erased.user_digest IS NOT NULL",
     )
-    .bind(user_ids.into_iter().collect::<Vec<_>>())
+    .bind(user_ids)
     .fetch_all(connection)
     .await?;
-    Ok(judge(standings, present, of_rows))
+    Ok(standings)
+}
+
+/// Whether what came about a user at `moment` must not be stored.
+///
+/// # Errors
+/// See [`StoreError`].
+pub async fn forbids(
+    connection: &mut PgConnection,
+    user_id: &str,
+    moment: Microseconds,
+) -> Result<bool, StoreError> {
+    let standing: Option<Standing> = standings(connection, &[user_id]).await?.into_iter().next();
+    Ok(standing.is_some_and(|standing| standing.forbids(instant(moment))))
 }
 
 fn judge(standings: Vec<Standing>, present: &[Present<'_>], of_rows: &BTreeSet<&str>) -> Option<Hindrance> {

@@ -67,12 +67,21 @@ pub(super) fn is_gap(value: &RawValue) -> bool {
 
 /// Whom an entry is about, as far as it can be told: it may be malformed otherwise. Of repeated fields the last that
 /// is a text counts; a text with NUL characters is nobody that PostgreSQL could know.
-pub(super) fn user_of(entry: &RawValue) -> Option<Cow<'_, str>> {
+pub(crate) fn user_of(entry: &RawValue) -> Option<Cow<'_, str>> {
     let Body(members) = serde_json::from_str(entry.get()).ok()?;
     let ids =
         members.into_iter().rev().filter(|(key, _)| entry::string(key).is_some_and(|key| key == USER_ID));
     let mut ids = ids.filter_map(|(_, id)| entry::string(id));
     ids.next().filter(|id| !id.is_empty() && !id.contains('\0'))
+}
+
+/// The entry of a body that holds no more than one, and what it is. `None` if there are more, or none under a key of
+/// Garmin's.
+pub(crate) fn only_entry(body: &[u8]) -> Option<(&'static Endpoint, &RawValue)> {
+    let Body(members) = serde_json::from_slice(body).ok()?;
+    let [(key, value)] = members[..] else { return None };
+    let [entry] = entries(value)?[..] else { return None };
+    Some((endpoint_of(key)?, entry))
 }
 
 /// Whom the entries of a body are about, those under unknown keys and malformed ones too.

@@ -279,7 +279,7 @@ impl SummariesHandler {
     /// Counts what came of a batch that is written. Returns what is to be published.
     fn finish(&self, messages: &[Message], reads: Vec<Read>, mut outgoing: Vec<Outgoing>) -> Vec<Outgoing> {
         for (message, Read { notification, withdrawn, .. }) in messages.iter().zip(reads) {
-            self.metrics.lag(&message.envelope.endpoint, message.envelope.received_at);
+            self.metrics.lag(&message.envelope.endpoint, message.envelope.arrived());
             withdrawn.iter().for_each(|(key, count)| self.metrics.withdrawn(key, *count));
             notification.kept_raw.iter().for_each(|(key, count)| self.metrics.kept_raw(key, *count));
             notification.rejected.iter().for_each(|(key, count)| self.metrics.rejected(key, *count));
@@ -315,7 +315,7 @@ fn reason(error: &StoreError) -> Reason {
 fn batch<'a>(messages: &[Message], reads: &'a [Read]) -> Batch<'a> {
     let rows = reads.iter().flat_map(|read| &read.notification.rows);
     let present = messages.iter().zip(reads).map(|(message, read)| Present {
-        received_at: message.envelope.received_at,
+        received_at: message.envelope.arrived(),
         user_ids: &read.notification.user_ids,
     });
     Batch {

@@ -1,13 +1,13 @@
 //! An app of Garmin's, as the tests need it: able to do everything wrong.
 
-use reqwest::{Client, Method, Response, Url, redirect};
+use reqwest::{Certificate, Client, Method, Response, Url, redirect};
 use serde_json::Value;
 use url::form_urlencoded;
 
 use crate::garmin::oauth2::challenge_of;
 use crate::garmin::signature::{base_string, percent_encode, sign};
 use crate::garmin::state::unix_now;
-use crate::garmin::{Garmin, GarminOptions, Oauth1Token, server};
+use crate::garmin::{Garmin, GarminOptions, Mode, Oauth1Token, PERMISSIONS, server};
 
 pub(super) const USER: &str = "8f3d1c6a4be24f0c9a7d52e1b0c4f7a9";
 pub(super) const OTHER_USER: &str = "c0a41e52-7a34-4d56-8e90-1b2a3c4d5e6f";
@@ -84,14 +84,21 @@ impl Signature {
 
 impl App {
     pub(super) async fn start() -> Self {
+        Self::with(GarminOptions::default()).await
+    }
+
+    pub(super) async fn with(options: GarminOptions) -> Self {
         let user_ids = vec![USER.to_owned(), OTHER_USER.to_owned()];
-        let garmin = Garmin::start(GarminOptions { user_ids, ..GarminOptions::default() }).await.unwrap();
-        let client = Client::builder().redirect(redirect::Policy::none()).no_proxy().build().unwrap();
+        let garmin = Garmin::start(GarminOptions { user_ids, ..options }).await.unwrap();
+        let authority = Certificate::from_pem(garmin.certificate_authority().as_bytes()).unwrap();
+        let client = Client::builder().redirect(redirect::Policy::none()).no_proxy();
+        let client = client.tls_certs_merge([authority]).build().unwrap();
         Self { garmin, client }
     }
 
+    /// The address of a path, or a whole address as it is.
     pub(super) fn url(&self, path: &str) -> Url {
-        format!("{}{path}", self.garmin.url()).parse().unwrap()
+        self.garmin.url().parse::<Url>().unwrap().join(path).unwrap()
     }
 
     pub(super) async fn signed(&self, method: Method, path: &str, signature: &Signature) -> Response {
@@ -176,6 +183,19 @@ impl App {
         let answer = self.token(&[("code", &code)]).await;
         assert_eq!(answer.status(), 200);
         answer.json().await.unwrap()
+    }
+
+    /// An access token of a user who allows everything.
+    pub(super) async fn access_token(&self, user: &str) -> String {
+        let tokens = self.tokens(user).await;
+        self.garmin.set_permissions(user, &PERMISSIONS);
+        tokens["access_token"].as_str().unwrap().to_owned()
+    }
+
+    /// The notification that tells of what was uploaded.
+    pub(super) fn upload(&self, body: &Value, mode: Mode) -> Value {
+        let notification = self.garmin.upload(body.to_string().as_bytes(), mode).unwrap();
+        serde_json::from_slice(&notification).unwrap()
     }
 }
 

@@ -79,6 +79,16 @@ async fn a_slow_answer_is_the_right_one() {
 }
 
 #[tokio::test]
+async fn a_call_is_sent_elsewhere() {
+    let app = App::start().await;
+    let elsewhere = "https://127.0.0.1:1/".to_owned();
+    app.garmin.fail_next(Call::UserId, Failure::Redirect(elsewhere.clone()));
+    let answer = app.borne(Method::GET, USER_ID, "any").await;
+    assert_eq!(answer.status(), 302);
+    assert_eq!(answer.headers()["location"], elsewhere);
+}
+
+#[tokio::test]
 async fn the_settings_name_addresses_that_answer() {
     let app = App::start().await;
     let settings = app.garmin.settings(OauthVersion::One);
@@ -98,10 +108,11 @@ async fn the_settings_name_addresses_that_answer() {
 async fn a_garmin_that_is_stopped_leaves_its_address_to_the_next() {
     let first = Garmin::start(GarminOptions::default()).await.unwrap();
     let listen = first.url().trim_start_matches("http://").parse().unwrap();
+    let tls_listen = first.tls_url().trim_start_matches("https://").parse().unwrap();
     let client = reqwest::Client::builder().no_proxy().build().unwrap();
     // A connection that is kept alive must not hold it back.
     client.get(first.url()).send().await.unwrap();
     first.stop().await;
     client.get(format!("http://{listen}")).send().await.unwrap_err();
-    Garmin::start(GarminOptions { listen, ..GarminOptions::default() }).await.unwrap();
+    Garmin::start(GarminOptions { listen, tls_listen, ..GarminOptions::default() }).await.unwrap();
 }

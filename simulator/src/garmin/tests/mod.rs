@@ -2,6 +2,9 @@
 
 mod app;
 mod failures;
+mod files;
 mod oauth1;
 mod oauth2;
+mod pulls;
+mod uploads;
 mod users;

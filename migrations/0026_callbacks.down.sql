@@ -1,0 +1,2 @@
+DROP TABLE garmin_pull.callback;
+DROP SCHEMA garmin_pull;

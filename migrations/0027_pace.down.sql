@@ -1,0 +1,2 @@
+DROP TABLE garmin_pull.pause;
+DROP TABLE garmin_pull.request_second;

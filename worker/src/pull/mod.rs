@@ -1,0 +1,205 @@
+//! What the lane of pulls does: it fetches what pings announce, and publishes it as ordinary notifications.
+//!
+//! Every step can be repeated. A callback URL belongs to the first message that brings it ([`crate::store::callbacks`]).
+//! That it is fetched is noted before its notifications are published; a worker that dies in between fetches again,
+//! and the same answer makes the same notifications ([`pulled`]).
+
+pub mod callback_url;
+mod fetching;
+mod ping;
+pub(crate) mod pulled;
+
+use crate::account::AccountError;
+use crate::account::tokens::Tokens;
+use crate::garmin::GarminError;
+use crate::lane::{Handled, Handler};
+use crate::message::{Message, Outgoing, Reason};
+use crate::metrics::Metrics;
+use crate::pace::Pace;
+use crate::store::callbacks::{self, Callback, Claim, State};
+use crate::store::error::StoreError;
+use crate::store::patience::Patience;
+use crate::store::schema;
+use apollo_shared::admin::Readiness;
+use apollo_shared::telemetry::with_causes;
+use apollo_shared::topology::Lane;
+use callback_url::CallbackHost;
+use fetching::Fetching;
+use ping::Ping;
+use sqlx::PgPool;
+use std::sync::Arc;
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+
+/// Seconds between the attempts to fetch: growing, and then every half hour for a day, for so long files can be had
+/// (garmin-health-api.md 1.18).
+const STEPS: [u32; 52] = {
+    let mut steps = [1800; 52];
+    (steps[0], steps[1], steps[2], steps[3]) = (5, 15, 60, 300);
+    steps
+};
+
+/// Handles the lane's messages.
+#[derive(Debug)]
+pub struct PullHandler {
+    /// The database.
+    pub pool: PgPool,
+    /// Tokens that are good for a call.
+    pub tokens: Arc<Tokens>,
+    /// How fast Garmin is asked.
+    pub pace: Arc<Pace>,
+    /// The hosts that a callback URL may name.
+    pub hosts: Vec<CallbackHost>,
+    /// Room for large answers.
+    pub large: Arc<Semaphore>,
+    /// What is counted.
+    pub metrics: Arc<Metrics>,
+    /// Where the state of the database is told.
+    pub readiness: Readiness,
+}
+
+/// What an attempt to fetch came to.
+struct End {
+    state: State,
+    /// What Garmin answered with.
+    status: Option<u16>,
+    /// How many summaries came.
+    entries: Option<u32>,
+    /// To be published.
+    outgoing: Vec<Outgoing>,
+}
+
+impl Handler for PullHandler {
+    fn lane(&self) -> Lane {
+        Lane::Pull
+    }
+
+    async fn prepare(&self, stop: &CancellationToken) -> bool {
+        schema::wait_until_ready(&self.pool, &self.readiness, stop).await
+    }
+
+    async fn handle(&self, messages: Arc<Vec<Message>>, stop: &CancellationToken) -> Handled {
+        let mut outgoing = Vec::new();
+        for message in messages.iter() {
+            match self.follow(message, stop).await {
+                Some(more) => outgoing.extend(more),
+                None => return Handled::GivenBack,
+            }
+        }
+        Handled::Done(outgoing)
+    }
+}
+
+impl PullHandler {
+    /// Follows the ping in a message. Nothing if the database stayed away, or `stop` came first.
+    async fn follow(&self, message: &Message, stop: &CancellationToken) -> Option<Vec<Outgoing>> {
+        let ping = match Ping::read(message, &self.hosts) {
+            Ok(ping) => ping,
+            Err(dead) => return Some(vec![*dead]),
+        };
+        match self.follow_ping(&ping, message, stop).await? {
+            Ok(outgoing) => Some(outgoing),
+            Err(error) => Some(vec![message.dead(Reason::RefusedByDatabase, &with_causes(&error))]),
+        }
+    }
+
+    async fn follow_ping(
+        &self,
+        ping: &Ping,
+        message: &Message,
+        stop: &CancellationToken,
+    ) -> Option<Result<Vec<Outgoing>, StoreError>> {
+        let Self { metrics, readiness, .. } = self;
+        let patience = Patience { lane: Lane::Pull, metrics, readiness, stop };
+        let key = ping.endpoint.key;
+        let callback = Callback { digest: ping.digest, user_id: &ping.user_id, summary_type: key };
+        let envelope = &message.envelope;
+        let claim = || callbacks::claim(&self.pool, &callback, envelope, ping.is_of_file());
+        let claim = match patience.when_possible(envelope, claim).await? {
+            Ok(claim) => claim,
+            Err(error) => return Some(Err(error)),
+        };
+        if claim != Claim::Ours {
+            let outcome = if claim == Claim::Withdrawn { State::Withdrawn.name() } else { "repeated" };
+            self.metrics.callback(key, outcome);
+            return Some(Ok(vec![]));
+        }
+        let fetching = Fetching { handler: self, ping, message, patience: &patience };
+        let End { state, status, entries, outgoing } = match fetching.fetch().await? {
+            Ok(end) => end,
+            Err(error) => self.failed(ping, message, &error),
+        };
+        let settle = || callbacks::settle(&self.pool, ping.digest, state, status, entries);
+        if let Err(error) = patience.when_possible(envelope, settle).await? {
+            return Some(Err(error));
+        }
+        self.metrics.callback(key, state.name());
+        Some(Ok(outgoing))
+    }
+
+    /// What a failure means for the ping.
+    fn failed(&self, ping: &Ping, message: &Message, error: &AccountError) -> End {
+        let why = with_causes(error);
+        let dead = |reason| vec![message.dead(reason, &why)];
+        let (state, outgoing) = match error {
+            AccountError::Garmin(GarminError::Gone { .. }) => {
+                tracing::warn!(
+                    "what the {} of {} announced is gone: {why}",
+                    ping.endpoint.key,
+                    message.envelope
+                );
+                (State::Gone, vec![])
+            }
+            AccountError::Garmin(GarminError::NotPermitted { .. }) => (State::NotPermitted, vec![]),
+            AccountError::Garmin(GarminError::Redirected { .. }) => {
+                (State::Failed, dead(Reason::CallbackRefused))
+            }
+            AccountError::Garmin(GarminError::NotAccepted { .. }) => {
+                (State::Failed, dead(Reason::GarminRefused))
+            }
+            AccountError::Garmin(GarminError::TooLarge { .. }) => {
+                (State::Failed, dead(Reason::AnswerTooLarge))
+            }
+            AccountError::Paused(_) | AccountError::Store(_) => (State::Waiting, vec![message.given_back()]),
+            error => match STEPS.get(message.envelope.attempt as usize) {
+                Some(seconds) => {
+                    tracing::warn!("the ping {} is followed again in {seconds} s: {why}", message.envelope);
+                    (State::Waiting, vec![message.put_off(*seconds)])
+                }
+                None if matches!(error, AccountError::NeedsConsent) => {
+                    (State::Failed, dead(Reason::NeedsConsent))
+                }
+                None => (State::Failed, dead(Reason::GarminUnavailable)),
+            },
+        };
+        End { state, status: status(error), entries: None, outgoing }
+    }
+}
+
+/// What Garmin answered with, where that is known.
+fn status(error: &AccountError) -> Option<u16> {
+    match error {
+        AccountError::Garmin(
+            GarminError::Gone { status, .. }
+            | GarminError::NotPermitted { status, .. }
+            | GarminError::Redirected { status, .. }
+            | GarminError::NotAccepted { status, .. }
+            | GarminError::Refused { status, .. },
+        ) => Some(*status),
+        AccountError::Garmin(GarminError::RateLimited { .. }) => Some(429),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::STEPS;
+    use apollo_shared::topology::RETRY_SECONDS;
+
+    #[test]
+    fn a_ping_is_followed_for_a_day_in_growing_steps() {
+        assert!(STEPS.iter().all(|seconds| RETRY_SECONDS.contains(seconds)));
+        assert!(STEPS.is_sorted());
+        assert!((82_000..=90_000).contains(&STEPS.iter().sum::<u32>()));
+    }
+}
