@@ -106,3 +106,6 @@ fn pings(body: &[u8]) -> Result<u64, UploadingError> {
     let pings = lists.values().flatten().filter(|entry| entry.callback_url.is_some());
     Ok(pings.count() as u64)
 }
+
+#[cfg(test)]
+mod tests;
