@@ -8,6 +8,7 @@
 //! |---|---|
 //! | [`plan`] | what to send: users, days, seed, and the notifications that follow from them |
 //! | [`sender`] | pushes a plan to a receiver, repeating what is refused, as Garmin does |
+//! | [`uploading`] | tells the simulated Garmin of what is sent, so that it can be fetched there |
 //! | [`expectation`] | works out the rows that a sequence of notifications must leave behind |
 //! | [`record`] | keeps what was acknowledged in a file |
 //! | [`verify`] | compares PostgreSQL with that expectation, row for row |
@@ -43,5 +44,6 @@ mod rounding;
 pub mod sender;
 mod summaries;
 mod summary_type;
+pub mod uploading;
 mod user;
 pub mod verify;
