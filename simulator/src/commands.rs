@@ -14,6 +14,7 @@ use apollo_simulator::plan::{Notification, Plan};
 use apollo_simulator::probe::{self, ProbeOptions};
 use apollo_simulator::record::Record;
 use apollo_simulator::sender::{self, SendOptions, SendReport};
+use apollo_simulator::uploading::{Mode, Uploading};
 use apollo_simulator::verify::{self, Scope};
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -171,7 +172,9 @@ fn read_ca_file(file: Option<&Path>) -> Result<Option<Vec<u8>>> {
 }
 
 fn options(arguments: PushArguments) -> Result<SendOptions> {
+    let mode = if arguments.ping { Mode::Ping } else { Mode::Push };
     Ok(SendOptions {
+        uploading: arguments.garmin.map(|garmin| Uploading { garmin, mode }),
         client_id: arguments.client_id,
         ca_certificates: read_ca_file(arguments.ca_file.as_deref())?,
         rate: arguments.rate,

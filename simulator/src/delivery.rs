@@ -9,7 +9,7 @@ use tokio::sync::{Mutex, mpsc};
 use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 
-use crate::plan::{Group, SummaryCounts};
+use crate::plan::{Group, Notification, SummaryCounts};
 use crate::record::{Recorder, digest};
 use crate::sender::{SendError, SendOptions};
 
@@ -24,8 +24,11 @@ pub(crate) enum Event {
         days_over: u32,
         summaries: SummaryCounts,
         bytes: u64,
+        pings: u64,
         latency: Duration,
     },
+    /// A ping that was acknowledged before was sent once more, and acknowledged again.
+    Repeated,
     /// Answered otherwise, or not at all.
     Refused(Refusal),
     /// A notification was refused too often.
@@ -55,11 +58,23 @@ pub(crate) struct Courier {
     recorder: Option<Recorder>,
 }
 
-/// How the attempts at one notification ended.
-enum Delivery {
-    Acknowledged(Duration),
-    GivenUp,
-    Stopped,
+/// A notification as it is sent.
+struct Parcel {
+    request: Request,
+    /// Of the plan's own body, whatever is sent in its place.
+    digest: Option<String>,
+    days_over: u32,
+    summaries: SummaryCounts,
+    bytes: u64,
+    pings: u64,
+}
+
+impl Parcel {
+    fn acknowledged(self, group: &Group, latency: Duration) -> Event {
+        let Self { days_over, summaries, bytes, pings, .. } = self;
+        let (group, size) = (group.index(), group.size());
+        Event::Acknowledged { group, size, days_over, summaries, bytes, pings, latency }
+    }
 }
 
 impl Courier {
@@ -81,53 +96,73 @@ impl Courier {
         group: &Group,
         events: &mpsc::Sender<Event>,
     ) -> Result<(), SendError> {
-        for (mut notification, place) in group.notifications().zip(0..) {
-            let (days_over, bytes) = (notification.days_over, notification.body.len() as u64);
-            let summaries = std::mem::take(&mut notification.summaries);
-            let digest = self.recorder.as_ref().map(|_| digest(&notification.body));
-            let request = self.options.request(&self.client, notification)?;
-            match self.deliver(&request, events).await {
-                Delivery::Acknowledged(latency) => {
-                    if let (Some(recorder), Some(digest)) = (&self.recorder, digest) {
-                        let recorded = recorder.acknowledged(group.index(), place, &digest);
-                        recorded.inspect_err(|_| self.stopping.cancel()).map_err(SendError::Record)?;
-                    }
-                    let (group, size) = (group.index(), group.size());
-                    report(events, Event::Acknowledged { group, size, days_over, summaries, bytes, latency })
-                        .await;
-                }
-                Delivery::GivenUp => {
-                    self.stopping.cancel();
-                    report(events, Event::GivenUp).await;
+        // A ping that Garmin sends again, once a newer one has come in between.
+        let mut again: Option<Request> = None;
+        for (notification, place) in group.notifications().zip(0..) {
+            let parcel = self.parcel(notification).await.inspect_err(|_| self.stopping.cancel())?;
+            let Some(latency) = self.deliver(&parcel.request, events).await else { return Ok(()) };
+            self.record(group, place, &parcel).inspect_err(|_| self.stopping.cancel())?;
+            let repeat = self.repeats(group, place).then(|| parcel.request.try_clone()).flatten();
+            report(events, parcel.acknowledged(group, latency)).await;
+            if let Some(again) = std::mem::replace(&mut again, repeat) {
+                if self.deliver(&again, events).await.is_none() {
                     return Ok(());
                 }
-                Delivery::Stopped => return Ok(()),
+                report(events, Event::Repeated).await;
             }
         }
         report(events, Event::GroupFinished).await;
         Ok(())
     }
 
-    async fn deliver(&self, request: &Request, events: &mpsc::Sender<Event>) -> Delivery {
+    /// Tells the simulated Garmin of the notification, where there is one, and makes the request.
+    async fn parcel(&self, mut notification: Notification) -> Result<Parcel, SendError> {
+        let digest = self.recorder.as_ref().map(|_| digest(&notification.body));
+        let mut pings = 0;
+        if let Some(uploading) = self.options.uploading.as_ref().filter(|it| it.takes(&notification)) {
+            let uploaded = uploading.upload(&self.client, std::mem::take(&mut notification.body)).await?;
+            (notification.body, pings) = (uploaded.body, uploaded.pings);
+        }
+        let (days_over, bytes) = (notification.days_over, notification.body.len() as u64);
+        let summaries = std::mem::take(&mut notification.summaries);
+        let request = self.options.request(&self.client, notification)?;
+        Ok(Parcel { request, digest, days_over, summaries, bytes, pings })
+    }
+
+    fn record(&self, group: &Group, place: usize, parcel: &Parcel) -> Result<(), SendError> {
+        let Some((recorder, digest)) = self.recorder.as_ref().zip(parcel.digest.as_ref()) else {
+            return Ok(());
+        };
+        recorder.acknowledged(group.index(), place, digest).map_err(SendError::Record)
+    }
+
+    fn repeats(&self, group: &Group, place: usize) -> bool {
+        self.options.uploading.as_ref().is_some_and(|uploading| uploading.repeats(group.index(), place))
+    }
+
+    /// How long the answer took that acknowledged it; `None` if the sending stops, for which this may be the reason.
+    async fn deliver(&self, request: &Request, events: &mpsc::Sender<Event>) -> Option<Duration> {
         let mut pause = self.options.first_pause;
         let mut attempts = 0;
         loop {
             if !self.waits(self.turn(), attempts).await {
-                return Delivery::Stopped;
+                return None;
             }
             let refusal = match self.attempt(request).await {
-                Ok(latency) => return Delivery::Acknowledged(latency),
+                Ok(latency) => return Some(latency),
                 Err(refusal) => refusal,
             };
             let retry_after = refusal.retry_after;
             report(events, Event::Refused(refusal)).await;
             attempts += 1;
             if self.options.max_attempts.is_some_and(|most| attempts >= most) {
-                return Delivery::GivenUp;
+                self.stopping.cancel();
+                report(events, Event::GivenUp).await;
+                return None;
             }
             let wanted = retry_after.unwrap_or_else(|| pause.mul_f64(0.5 + fastrand::f64() / 2.0));
             if !self.waits(sleep(wanted.min(self.options.longest_pause)), attempts).await {
-                return Delivery::Stopped;
+                return None;
             }
             pause = (pause * 2).min(self.options.longest_pause);
         }

@@ -8,11 +8,12 @@
 //! |---|---|
 //! | [`plan`] | what to send: users, days, seed, and the notifications that follow from them |
 //! | [`sender`] | pushes a plan to a receiver, repeating what is refused, as Garmin does |
+//! | [`uploading`] | tells the simulated Garmin of what is sent, so that it can be fetched there |
 //! | [`expectation`] | works out the rows that a sequence of notifications must leave behind |
 //! | [`record`] | keeps what was acknowledged in a file |
 //! | [`verify`] | compares PostgreSQL with that expectation, row for row |
 //! | [`probe`] | asks several times a second whether a receiver still acknowledges |
-//! | [`garmin`] | is Garmin's OAuth provider, consent page and user API, with failures on demand |
+//! | [`garmin`] | is Garmin's OAuth provider, consent page and API, from which data, files and history are fetched, with failures on demand |
 //! | [`fit`] | makes activity files as devices write them |
 //! | [`participant`] | plays the browser of a participant who consents |
 //!
@@ -43,5 +44,6 @@ mod rounding;
 pub mod sender;
 mod summaries;
 mod summary_type;
+pub mod uploading;
 mod user;
 pub mod verify;

@@ -97,6 +97,13 @@ struct PushArguments {
     /// Send this in the header garmin-client-id.
     #[arg(long, value_name = "ID")]
     client_id: Option<String>,
+    /// Tell this simulated Garmin (the url that `apollo-simulator garmin` prints) of each notification before it is sent:
+    /// its activity files can then be fetched there.
+    #[arg(long, value_name = "URL")]
+    garmin: Option<Url>,
+    /// Send pings, which only say where the data can be fetched: all of it is kept at the simulated Garmin.
+    #[arg(long, requires = "garmin")]
+    ping: bool,
     /// Write a line to this new file for each notification as it is acknowledged, for `verify`. After Ctrl-C what was refused
     /// is then repeated until it is acknowledged, so that nothing is in doubt.
     #[arg(long, value_name = "FILE")]

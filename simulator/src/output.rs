@@ -43,6 +43,10 @@ pub(crate) fn print_sent(report: &SendReport) {
     for (key, count) in &progress.summaries {
         print_line(&format!("  {key}"), HumanCount(*count));
     }
+    if progress.pings > 0 {
+        print_line("pings among them", HumanCount(progress.pings));
+        print_line("notifications with pings repeated", HumanCount(progress.repeated));
+    }
     print_line("bytes", HumanBytes(progress.bytes));
     print_line("POSTs", HumanCount(progress.posts));
     for (reason, count) in &progress.refusals {

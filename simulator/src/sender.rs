@@ -21,6 +21,7 @@ use tokio_util::sync::CancellationToken;
 use crate::delivery::{Courier, Event};
 use crate::latency::{Latencies, LatencySummary};
 use crate::plan::{Groups, Notification, Plan};
+use crate::uploading::{Uploading, UploadingError};
 
 const USER_AGENT: &str = "Garmin Health API";
 const JSON: HeaderValue = HeaderValue::from_static("application/json;charset=UTF-8");
@@ -50,6 +51,8 @@ pub struct SendOptions {
     /// A new file for the record of what is acknowledged ([`crate::record`]). A sending that keeps one leaves nothing in
     /// doubt: when it is cancelled, what has been refused already is first repeated until it is acknowledged.
     pub record: Option<PathBuf>,
+    /// A simulated Garmin that is told of notifications before they are sent; `None` sends the plan's own.
+    pub uploading: Option<Uploading>,
 }
 
 impl SendOptions {
@@ -66,6 +69,7 @@ impl SendOptions {
             longest_pause: Duration::from_secs(5),
             max_attempts: None,
             record: None,
+            uploading: None,
         }
     }
 
@@ -112,6 +116,9 @@ impl SendOptions {
         if let Some(client_id) = &self.client_id {
             HeaderValue::from_str(client_id).map_err(|_| SendError::ClientId)?;
         }
+        if let Some(uploading) = &self.uploading {
+            uploading.check()?;
+        }
         Ok(())
     }
 }
@@ -140,6 +147,9 @@ pub enum SendError {
     /// The record of what is acknowledged.
     #[error("the record cannot be written")]
     Record(#[source] io::Error),
+    /// The simulated Garmin.
+    #[error(transparent)]
+    Uploading(#[from] UploadingError),
 }
 
 /// How far the sending has come.
@@ -149,6 +159,10 @@ pub struct Progress {
     pub notifications: u64,
     /// Summaries in them, by Garmin's key.
     pub summaries: BTreeMap<&'static str, u64>,
+    /// Of the entries in them, those that the simulated Garmin has made to say where their data can be fetched.
+    pub pings: u64,
+    /// Pings that were acknowledged a second time.
+    pub repeated: u64,
     /// POSTs made, refused ones included.
     pub posts: u64,
     /// Refusals after which a POST was repeated or given up, by status or kind of failure.
@@ -261,10 +275,11 @@ impl Tally {
     fn count(&mut self, event: Event) {
         let progress = &mut self.progress;
         match event {
-            Event::Acknowledged { group, size, days_over, summaries, bytes, latency } => {
+            Event::Acknowledged { group, size, days_over, summaries, bytes, pings, latency } => {
                 progress.posts += 1;
                 progress.notifications += 1;
                 progress.bytes += bytes;
+                progress.pings += pings;
                 for (key, count) in summaries {
                     *progress.summaries.entry(key).or_default() += count;
                 }
@@ -274,6 +289,10 @@ impl Tally {
                 progress.user_days += u64::from(newly_over) * u64::from(size);
                 self.acknowledged[group] += 1;
                 self.latencies.record(latency);
+            }
+            Event::Repeated => {
+                progress.posts += 1;
+                progress.repeated += 1;
             }
             Event::Refused(refusal) => {
                 progress.posts += 1;

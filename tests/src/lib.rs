@@ -6,6 +6,7 @@ pub mod browser;
 pub mod garmin;
 pub mod json;
 pub mod launch;
+pub mod linked;
 pub mod participant;
 pub mod process;
 pub mod programs;

@@ -20,6 +20,9 @@ pub const STUDY_NAME: &str = "the Example Sleep Study";
 /// Whom its participants may ask.
 pub const STUDY_CONTACT: &str = "sleep-study@university.example";
 
+/// The file in a study's folder with the authority of its Garmin.
+const GARMIN_CA: &str = "garmin-ca.pem";
+
 /// Accounts that exist at Garmin, in both shapes that ids have.
 pub const ADA: &str = "8f3d1c6a4be24f0c9a7d52e1b0c4f7a9";
 /// See [`ADA`].
@@ -39,7 +42,7 @@ pub struct Study {
     pub client: Client,
     version: OauthVersion,
     receiver_address: String,
-    _folder: StackFolder,
+    folder: StackFolder,
 }
 
 impl Study {
@@ -62,7 +65,8 @@ impl Study {
             .build()?;
         let settings = receiver_settings(&nginx, &garmin, version, arguments);
         let receiver = site.receiver_at(&receiver_address, &as_strs(&settings)).await?;
-        Ok(Self { site, garmin, nginx, receiver, client, version, receiver_address, _folder: folder })
+        std::fs::write(folder.path().join(GARMIN_CA), garmin.certificate_authority())?;
+        Ok(Self { site, garmin, nginx, receiver, client, version, receiver_address, folder })
     }
 
     /// The address of a page, as browsers call it.
@@ -103,7 +107,7 @@ impl Study {
     /// Where its Garmin is, as options of both programs.
     #[must_use]
     pub fn garmin_options(&self) -> Vec<String> {
-        options(self.garmin.settings(self.version))
+        options(garmin_of_both(&self.garmin, self.version))
     }
 
     /// A worker for summaries and accounts.
@@ -111,10 +115,24 @@ impl Study {
     /// # Errors
     /// It does not become ready.
     pub async fn worker(&self) -> Result<RunningWorker> {
-        let garmin = self.garmin_options();
-        let mut arguments = vec!["--lanes", "summaries,account"];
-        arguments.extend(garmin.iter().map(String::as_str));
-        self.site.worker(&arguments).await
+        self.worker_of(&["--lanes", "summaries,account"]).await
+    }
+
+    /// A worker that has pings followed too, as often as Garmin can be asked; `arguments` are further options.
+    ///
+    /// # Errors
+    /// It does not become ready.
+    pub async fn following_worker(&self, arguments: &[&str]) -> Result<RunningWorker> {
+        let own = ["--lanes", "summaries,account,pull", "--garmin-requests-per-minute", "1000000"];
+        self.worker_of(&[&own, arguments].concat()).await
+    }
+
+    async fn worker_of(&self, arguments: &[&str]) -> Result<RunningWorker> {
+        let ca_file = self.folder.path().join(GARMIN_CA).display().to_string();
+        let mut settings = self.garmin.settings(self.version);
+        settings.push(("GARMIN__CA_FILE", ca_file));
+        let settings = options(settings);
+        self.site.worker(&[&as_strs(&settings), arguments].concat()).await
     }
 
     /// A participant with a browser of their own, played over HTTP.
@@ -136,7 +154,8 @@ impl Study {
             .env("SECRETS__KEYS", SECRETS_KEYS)
             .env("RECEIVER__PUBLIC_URL", self.nginx.address.url())
             .envs(self.garmin.settings(self.version))
-            .current_dir(self._folder.path());
+            .env("GARMIN__CA_FILE", GARMIN_CA)
+            .current_dir(self.folder.path());
         Ok(tokio::task::block_in_place(|| command.output())?)
     }
 
@@ -205,12 +224,17 @@ fn receiver_settings(nginx: &Nginx, garmin: &Garmin, version: OauthVersion, furt
         ["--receiver-study-contact", STUDY_CONTACT],
     ];
     let own = own.into_iter().flatten().chain(further.iter().copied()).map(str::to_owned);
-    own.chain(options(garmin.settings(version))).collect()
+    own.chain(options(garmin_of_both(garmin, version))).collect()
+}
+
+/// Where a Garmin is, for both programs: a receiver fetches nothing.
+fn garmin_of_both(garmin: &Garmin, version: OauthVersion) -> impl Iterator<Item = (&'static str, String)> {
+    garmin.settings(version).into_iter().filter(|(name, _)| *name != "GARMIN__CALLBACK_HOSTS")
 }
 
 /// Environment variables as options: `GARMIN__API_URL` is `--garmin-api-url`.
 #[must_use]
-pub fn options(settings: Vec<(&'static str, String)>) -> Vec<String> {
+pub fn options(settings: impl IntoIterator<Item = (&'static str, String)>) -> Vec<String> {
     let option = |name: &str| format!("--{}", name.to_lowercase().replace("__", "-").replace('_', "-"));
     settings.into_iter().flat_map(|(name, value)| [option(name), value]).collect()
 }

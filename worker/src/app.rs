@@ -282,6 +282,7 @@ impl Parts {
     fn pull_lane(&self) -> LaneRunner<PullHandler> {
         let handler = PullHandler {
             pool: self.pool.clone(),
+            registry: Arc::new(Registry::new()),
             tokens: self.tokens(),
             pace: Arc::new(Pace::new(self.pool.clone(), self.config.pace.limits())),
             hosts: self.config.pull.callback_hosts.clone(),

@@ -4,11 +4,13 @@ mod backfill;
 mod confirm;
 mod database;
 mod dead_letters;
+mod files;
 mod garmin;
 mod input;
 mod invite;
 mod keys;
 mod output;
+mod pull;
 mod replay;
 mod subjects;
 mod tokens;
@@ -21,8 +23,10 @@ use apollo_shared::{admin, shutdown};
 use backfill::Backfill;
 use clap::{Args, Parser, Subcommand};
 use dead_letters::DeadLetters;
+use files::Files;
 use invite::InviteOptions;
 use keys::Keys;
+use pull::PullOptions;
 use replay::ReplayOptions;
 use sqlx::postgres::PgConnectOptions;
 use subjects::Subjects;
@@ -53,9 +57,14 @@ enum Command {
     /// Shows what could not be handled (the queue apollo.dead), gives it another try, or drops it
     #[command(subcommand, name = "dead-letters")]
     DeadLetters(DeadLetters),
+    /// Writes activity files to disk, counts them, and reads those again that could not be read
+    #[command(subcommand)]
+    Files(Files),
     /// Prints links that let participants consent, each as one subject and until it expires; with
     /// RECEIVER__INVITATIONS=required nobody can consent without one
     Invite(InviteOptions),
+    /// Pulls what a participant's devices have uploaded without waiting for a ping, with a pull token of Garmin's portal
+    Pull(Box<PullOptions>),
     /// Imports, migrates and counts the tokens that let Apollo call Garmin for users
     #[command(subcommand)]
     Tokens(Tokens),
@@ -119,7 +128,9 @@ pub async fn run(cli: Cli) -> anyhow::Result<()> {
         }
         Command::Replay(options) => replay::run(*options).await,
         Command::DeadLetters(dead_letters) => dead_letters::run(dead_letters).await,
+        Command::Files(files) => files::run(files).await,
         Command::Invite(options) => invite::run(options),
+        Command::Pull(options) => pull::run(*options).await,
         Command::Tokens(tokens) => tokens::run(tokens).await,
         Command::Subjects(subjects) => subjects::run(subjects).await,
         Command::Backfill(backfill) => backfill::run(*backfill).await,

@@ -9,6 +9,7 @@ pub mod backfill;
 pub mod cli;
 pub mod config;
 pub mod dead_letters;
+pub mod files;
 pub mod garmin;
 pub mod lane;
 pub mod message;

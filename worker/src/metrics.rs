@@ -1,6 +1,7 @@
 //! The worker's metrics (design.md section 7), in one structure.
 
 use crate::account::Event;
+use crate::files::Kept;
 use crate::garmin::Call;
 use crate::message::{Destination, Outgoing};
 use crate::summaries::batch::Outcomes;
@@ -27,6 +28,7 @@ pub struct Metrics {
     garmin_requests: IntCounterVec,
     accounts: IntCounterVec,
     callbacks: IntCounterVec,
+    activity_files: IntCounterVec,
     last_notification: GaugeVec,
 }
 
@@ -98,7 +100,7 @@ impl Metrics {
             )?,
             lag_seconds: histogram(
                 "apollo_worker_lag_seconds",
-                "From a notification's arrival at the receiver to the commit that stored it.",
+                "From a notification's arrival at the receiver, or its fetch from Garmin, to the commit that stored it.",
                 &LAG_BUCKETS,
             )?,
             dead_letters: counter(
@@ -123,6 +125,12 @@ impl Metrics {
                 "What became of pings by type: fetched, repeated (the URL came before), gone (used before, or too \
                  old), not_permitted (by the user), withdrawn, waiting (to be tried again), failed (a dead letter).",
                 &["type", "outcome"],
+            )?,
+            activity_files: counter(
+                "apollo_worker_activity_files_total",
+                "Activity files fetched, by what they are and outcome: parsed, kept (no FIT file), unreadable (kept), \
+                 stale (a newer one is stored), withdrawn (not kept, as the user has withdrawn).",
+                &["media", "outcome"],
             )?,
             last_notification,
             registry,
@@ -191,6 +199,11 @@ impl Metrics {
     /// A ping was followed, and this came of it.
     pub(crate) fn callback(&self, key: &str, outcome: &str) {
         self.callbacks.with_label_values(&[key, outcome]).inc();
+    }
+
+    /// A file came to an end.
+    pub(crate) fn activity_file(&self, kept: Kept) {
+        self.activity_files.with_label_values(&[kept.media.name(), kept.outcome.name()]).inc();
     }
 
     /// Garmin was asked, and has answered with `status` if at all.

@@ -9,6 +9,7 @@ use crate::lane::{Handled, Handler as _};
 use crate::message::Message;
 use crate::metrics::Metrics;
 use crate::store::archive::{self, Sealed, UnreadableError};
+use crate::store::files;
 use crate::store::raw::{RawNotification, RawStore};
 use crate::store::removal::{self, Extent, Span};
 use crate::summaries::handler::{READING_LIMIT, RawNotifications, SummariesHandler};
@@ -217,8 +218,8 @@ impl Withdrawal {
     }
 
     async fn delete_rows(&self, task: &mut Task<'_>, removed: &mut Removed) -> Result<(), RemovalError> {
-        for table in self.handler.registry.tables() {
-            let table = table.summary_type.table;
+        let of_summaries = self.handler.registry.tables().iter().map(|table| table.summary_type.table);
+        for table in of_summaries.chain([files::TABLE]) {
             while let Some((mut transaction, span)) =
                 removal::begin(self.pool(), task.user_id, task.extent).await?
             {

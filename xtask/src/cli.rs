@@ -34,9 +34,10 @@ enum Command {
     Down,
     /// Pushes a burst of simulated notifications through the whole system and checks every row
     ///
-    /// Starts everything, lets a few participants consent and the simulator play Garmin for some users and days, waits until the queues are empty,
-    /// compares the database with what the simulator expects row for row, and prints a table of what it saw. The exit
-    /// code is not 0 if anything was lost or differs. It stays up to look around until Ctrl-C, or stops with --exit.
+    /// Starts everything, lets a few participants consent and the simulator play Garmin for some users and days, waits until
+    /// the queues are empty, compares the database with what the simulator expects row for row, and prints a table of what
+    /// it saw. With --ping everybody consents, and the workers fetch everything from the simulated Garmin. The exit code is
+    /// not 0 if anything was lost or differs. It stays up to look around until Ctrl-C, or stops with --exit.
     Demo(Demo),
     /// Breaks a whole Apollo under load, and proves that nothing was lost
     ///
@@ -72,9 +73,13 @@ pub(crate) struct Demo {
     /// Days that each of them sends
     #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) days: u32,
-    /// How many of them consent in the beginning, at a simulated Garmin, so that their data is linked with subjects
-    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
-    pub(crate) participants: u32,
+    /// How many of them consent in the beginning, at a simulated Garmin, so that their data is linked with subjects and
+    /// their activity files are fetched
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..), conflicts_with = "ping")]
+    participants: u32,
+    /// Send pings, which only say where the data can be fetched
+    #[arg(long)]
+    pub(crate) ping: bool,
     /// Other data for another seed, the same for the same
     #[arg(long, default_value_t = 1)]
     pub(crate) seed: u64,
@@ -84,6 +89,17 @@ pub(crate) struct Demo {
     /// Stop everything at the end instead of waiting for Ctrl-C
     #[arg(long)]
     pub(crate) exit: bool,
+}
+
+impl Demo {
+    /// How many consent: with pings everybody, as nothing can be fetched without.
+    pub(crate) fn participants(&self) -> u32 {
+        if self.ping { self.users } else { self.participants.min(self.users) }
+    }
+
+    pub(crate) fn everybody_consents(&self) -> bool {
+        self.participants() == self.users
+    }
 }
 
 /// What to break.

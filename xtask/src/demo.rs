@@ -11,7 +11,10 @@ use std::{
 use anyhow::{Result, bail};
 use serde::de::DeserializeOwned;
 
-use self::figures::{Consented, Figures, Pushed};
+use self::{
+    drain::Drain,
+    figures::{Consented, Figures, Pushed},
+};
 use crate::{
     cli::Demo,
     interrupt,
@@ -51,15 +54,20 @@ fn measure(options: &Demo, stack: &Stack, apollo: &Apollo) -> Result<Figures> {
     let simulator = Simulator { options, stack };
     let authority = apollo.nginx.address.certificate_authority.display().to_string();
     let edge = ["--url", &apollo.nginx.address.url(), "--ca-file", &authority];
-    let participants = options.participants.min(options.users).to_string();
+    let participants = options.participants().to_string();
     let consented: Consented = ui::timed(format_args!("{participants} participants consent"), || {
         simulator.run("consent", &[&edge[..], &["--participants", &participants]].concat())
     })?;
     let before = drain::confirmed(apollo)?;
     let start = Instant::now();
-    let what = format!("push {} day(s) of {} users through nginx", options.days, options.users);
-    let pushed: Pushed = ui::timed(what, || simulator.run("push", &edge))?;
-    let drained_at = ui::timed("wait until the queues are empty", || drain::wait(stack, apollo, before))?;
+    let through_garmin = ["--garmin", &apollo.garmin.url];
+    let (verb, ping) = if options.ping { ("ping", &["--ping"][..]) } else { ("push", &[][..]) };
+    let what = format!("{verb} {} day(s) of {} users through nginx", options.days, options.users);
+    let pushed: Pushed =
+        ui::timed(what, || simulator.run("push", &[&edge[..], &through_garmin, ping].concat()))?;
+    // Where not everybody has consented, the pings of others' files are put off for a day, until they might have.
+    let drain = Drain { stack, apollo, before, with_put_off: options.everybody_consents() };
+    let drained_at = ui::timed("wait until the queues are empty", || drain.wait())?;
     let metrics = Metrics::fetch(&apollo.worker_metrics())?;
     let verified: Verified = ui::timed("compare the database with the simulator's expectation", || {
         simulator.run("verify", &["--database-url", &stack.postgres.url(DATABASE)])

@@ -35,10 +35,10 @@ impl Metrics {
         self.of(name, labels).map(|sample| sample.value).sum()
     }
 
-    /// The sums by the value of one label.
-    pub(crate) fn sums_by(&self, name: &str, label: &str) -> BTreeMap<String, f64> {
+    /// The sums over those that have these labels, by the value of another label.
+    pub(crate) fn sums_by(&self, name: &str, labels: &[(&str, &str)], label: &str) -> BTreeMap<String, f64> {
         let mut sums = BTreeMap::new();
-        for sample in self.of(name, &[]) {
+        for sample in self.of(name, labels) {
             if let Some(value) = sample.labels.get(label) {
                 *sums.entry(value.clone()).or_default() += sample.value;
             }
@@ -127,8 +127,10 @@ apollo_receiver_in_flight_bytes 12
     fn sums_go_over_programs_and_labels() {
         assert_eq!(metrics().sum("apollo_worker_summaries_total", &[("type", "epochs")]), 14.0);
         assert_eq!(metrics().sum("apollo_receiver_in_flight_bytes", &[]), 24.0);
-        let by_outcome = metrics().sums_by("apollo_worker_summaries_total", "outcome");
+        let by_outcome = metrics().sums_by("apollo_worker_summaries_total", &[], "outcome");
         assert_eq!(by_outcome, BTreeMap::from([("created".to_owned(), 30.0), ("stale".to_owned(), 4.0)]));
+        let dailies = metrics().sums_by("apollo_worker_summaries_total", &[("type", "dailies")], "outcome");
+        assert_eq!(dailies, BTreeMap::from([("created".to_owned(), 20.0)]));
     }
 
     #[test]

@@ -6,7 +6,7 @@ use anyhow::{Result, bail, ensure};
 
 use crate::{
     cargo,
-    stack::{self, Apollo, DATABASE, Layout, Purpose, STACK_FILE, Stack, StackFolder, StackState},
+    stack::{self, Apollo, DATABASE, GARMIN, Layout, Purpose, STACK_FILE, Stack, StackFolder, StackState},
     ui, workspace,
 };
 
@@ -117,13 +117,22 @@ pub(crate) fn how_to_use(state: &StackState) {
         println!(
             "  (the consent page: the browser does not know its certificate; at the simulated Garmin, choose any account)"
         );
+        let (authority, edge) = (nginx.certificate_authority.display(), nginx.url());
         println!("\nPost a daily summary, as Garmin does:");
-        println!(
-            "  curl --cacert {} --data '{}' {}/api_client/garmin/dailies\n",
-            nginx.certificate_authority.display(),
-            SAMPLE,
-            nginx.url()
-        );
+        println!("  curl --cacert {authority} --data '{SAMPLE}' {edge}/api_client/garmin/dailies");
+        if let Some(garmin) = state.urls.get(GARMIN) {
+            println!(
+                "\nLet participants consent, and send pings of their data, which the workers then fetch:"
+            );
+            let simulator = |command, options: &str| {
+                println!(
+                    "  target/release/apollo-simulator {command} --url {edge} --ca-file {authority} --users {ACCOUNTS} {options}"
+                );
+            };
+            simulator("consent", &format!("--participants {ACCOUNTS}"));
+            simulator("push", &format!("--garmin {garmin} --ping"));
+        }
+        println!();
     }
 }
 

@@ -48,21 +48,23 @@ impl Limiter {
 struct Window {
     limit: Option<u32>,
     spent: VecDeque<(Instant, u32)>,
+    total: u32,
 }
 
 impl Window {
     fn new(limit: Option<u32>) -> Self {
-        Self { limit, spent: VecDeque::new() }
+        Self { limit, ..Self::default() }
     }
 
     /// Spends this, or says how long it takes until there is room. What is more than the limit never finds any.
     fn spend(&mut self, amount: u32, now: Instant) -> Result<(), Duration> {
         let Some(limit) = self.limit else { return Ok(()) };
-        while self.spent.front().is_some_and(|(at, _)| now.duration_since(*at) >= WINDOW) {
-            self.spent.pop_front();
+        while let Some((_, over)) = self.spent.pop_front_if(|(at, _)| now.duration_since(*at) >= WINDOW) {
+            self.total -= over;
         }
-        let mut total = amount + self.spent.iter().map(|(_, amount)| amount).sum::<u32>();
+        let mut total = self.total.saturating_add(amount);
         if total <= limit {
+            self.total = total;
             self.spent.push_back((now, amount));
             return Ok(());
         }

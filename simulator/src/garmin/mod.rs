@@ -34,6 +34,7 @@ mod oauth1;
 mod oauth2;
 mod page;
 mod pull;
+mod received;
 mod refusal;
 mod server;
 mod signature;
@@ -65,10 +66,10 @@ pub use notification::{
     AccountNotification, Deregistration, PERMISSIONS, PermissionChange, PermissionsShape, deregistrations,
     permission_changes,
 };
+pub use received::{Mode, UploadError};
 use server::Provider;
 use state::State;
 use tls::TlsListener;
-pub use uploads::{Mode, UploadError};
 
 /// How long connections that are being answered are waited for at the end.
 const STOPPING_TIME: Duration = Duration::from_secs(5);

@@ -16,9 +16,9 @@ use serde::Deserialize;
 
 use super::call::{Call, Failure, Request};
 use super::incoming::{Incoming, Scheme};
+use super::received::{Mode, Received, UploadError};
 use super::refusal::Refusal;
 use super::state::State;
-use super::uploads::{Mode, Received, UploadError};
 use super::{activity_file, backfill, consent, oauth1, oauth2, pull, user_api};
 
 pub(super) const REQUEST_TOKEN: &str = "/oauth-service/oauth/request_token";

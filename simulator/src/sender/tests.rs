@@ -79,7 +79,7 @@ fn planned() -> Vec<Notification> {
     plan().groups().flat_map(|group| group.notifications()).collect()
 }
 
-fn options(server: &Server) -> SendOptions {
+pub(crate) fn options(server: &Server) -> SendOptions {
     let milliseconds = Duration::from_millis;
     SendOptions {
         first_pause: milliseconds(1),

@@ -1,61 +1,14 @@
 //! What ends a consent, changes it, and keeps it usable: deregistrations, permission changes, renewal of tokens. Garmin
 //! is asked wherever it can be, since nobody signs what arrives.
 
-use apollo_shared::consent::SubjectId;
-use apollo_shared::garmin::GarminConfig;
 use apollo_simulator::garmin::{Call, Failure, OauthVersion};
 use apollo_tests::Result;
 use apollo_tests::programs::RunningWorker;
-use apollo_tests::study::{Study, keyring};
+use apollo_tests::study::Study;
 use apollo_tests::wait::eventually;
-use apollo_worker::garmin::{GarminClient, Oauth1Token};
-use apollo_worker::metrics::Metrics;
-use apollo_worker::store::accounts::Link;
-use apollo_worker::store::tokens::{self, NewToken};
-use clap::Parser;
+use apollo_worker::store::tokens::{self};
 use serde_json::{Value, json};
 use sqlx::Row as _;
-use std::sync::Arc;
-use time::OffsetDateTime;
-
-/// Where a study's Garmin is, as options.
-#[derive(Parser)]
-struct GarminArguments {
-    #[command(flatten)]
-    config: GarminConfig,
-}
-
-/// A participant who has consented long ago, by OAuth 1.0a. Returns the token.
-async fn oauth1_participant(study: &Study, user_id: &str) -> Result<Oauth1Token> {
-    let token = study.garmin.issue_oauth1_token(user_id);
-    let token = || Oauth1Token { token: token.token.as_str().into(), secret: token.secret.as_str().into() };
-    link(study, user_id, &token().into()).await?;
-    Ok(token())
-}
-
-/// A participant whose consent is one of OAuth 2.0.
-async fn oauth2_participant(study: &Study, user_id: &str) -> Result<()> {
-    let program = std::iter::once("test".to_owned());
-    let config = GarminArguments::try_parse_from(program.chain(study.garmin_options()))?.config;
-    let client = GarminClient::new(&config, Arc::new(Metrics::new()?))?.ok_or("no consumer")?;
-    let token = study.garmin.issue_oauth1_token(user_id);
-    let token = Oauth1Token { token: token.token.into(), secret: token.secret.into() };
-    link(study, user_id, &client.exchange_oauth1_token(&token).await?.into()).await
-}
-
-async fn link(study: &Study, user_id: &str, token: &NewToken) -> Result<()> {
-    let subject_id = SubjectId::parse(&format!("subject of {user_id}"))?;
-    let link = Link {
-        subject_id: &subject_id,
-        user_id,
-        consented_at: OffsetDateTime::now_utc(),
-        token,
-        permissions: None,
-    };
-    let mut transaction = study.site.pool.begin().await?;
-    link.store(&mut transaction, &keyring()?).await?;
-    Ok(transaction.commit().await?)
-}
 
 async fn deregister(study: &Study, entry: Value) -> Result<()> {
     let body = json!({ "deregistrations": [entry] });
@@ -108,8 +61,8 @@ async fn where_no_token_is_held_a_deregistration_is_believed() -> Result<()> {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_deregistration_that_garmin_confirms_deletes_the_tokens() -> Result<()> {
     let study = Study::new(OauthVersion::Two, &[]).await?;
-    oauth1_participant(&study, "one").await?;
-    oauth2_participant(&study, "two").await?;
+    study.link_by_oauth1("one").await?;
+    study.link_by_oauth2("two").await?;
     let worker = study.worker().await?;
     for user_id in ["one", "two"] {
         study.garmin.disconnect(user_id);
@@ -129,8 +82,8 @@ async fn a_deregistration_that_garmin_confirms_deletes_the_tokens() -> Result<()
 #[tokio::test(flavor = "multi_thread")]
 async fn a_forged_or_late_deregistration_is_refuted_and_changes_nothing() -> Result<()> {
     let study = Study::new(OauthVersion::Two, &[]).await?;
-    oauth1_participant(&study, "one").await?;
-    oauth2_participant(&study, "two").await?;
+    study.link_by_oauth1("one").await?;
+    study.link_by_oauth2("two").await?;
     let before = (user(&study, "one").await?, user(&study, "two").await?);
     let worker = study.worker().await?;
     deregister(&study, json!({"userId": "one"})).await?;
@@ -144,8 +97,8 @@ async fn a_forged_or_late_deregistration_is_refuted_and_changes_nothing() -> Res
 async fn a_deregistration_that_names_a_token_ends_that_one_and_the_user_with_the_last() -> Result<()> {
     use secrecy::ExposeSecret as _;
     let study = Study::new(OauthVersion::Two, &[]).await?;
-    let first = oauth1_participant(&study, "one").await?;
-    let second = oauth1_participant(&study, "one").await?;
+    let first = study.link_by_oauth1("one").await?;
+    let second = study.link_by_oauth1("one").await?;
     study.garmin.disconnect("one");
     let worker = study.worker().await?;
     let naming = |token: &str| json!({"userId": "one", "userAccessToken": token});
@@ -168,7 +121,7 @@ async fn a_deregistration_that_names_a_token_ends_that_one_and_the_user_with_the
 #[tokio::test(flavor = "multi_thread")]
 async fn while_garmin_cannot_be_asked_a_deregistration_waits() -> Result<()> {
     let study = Study::new(OauthVersion::Two, &[]).await?;
-    oauth2_participant(&study, "two").await?;
+    study.link_by_oauth2("two").await?;
     study.garmin.disconnect("two");
     study.garmin.fail_next(Call::Permissions, Failure::Status(500));
     let worker = study.worker().await?;
@@ -206,7 +159,7 @@ async fn a_malformed_entry_harms_only_itself() -> Result<()> {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_permission_change_is_read_again_from_garmin_where_a_token_is_held() -> Result<()> {
     let study = Study::new(OauthVersion::Two, &[]).await?;
-    oauth2_participant(&study, "two").await?;
+    study.link_by_oauth2("two").await?;
     study.garmin.set_permissions("two", &["HEALTH_EXPORT"]);
     let worker = study.worker().await?;
     let forged = json!({"userId": "two", "permissions": [], "changeTimeInSeconds": 1_794_314_467});
@@ -238,7 +191,7 @@ async fn a_permission_change_is_read_again_from_garmin_where_a_token_is_held() -
 async fn tokens_are_renewed_before_they_end_by_one_worker_at_a_time() -> Result<()> {
     let study = Study::new(OauthVersion::Two, &[]).await?;
     for number in 0..5 {
-        oauth2_participant(&study, &format!("user {number}")).await?;
+        study.link_by_oauth2(&format!("user {number}")).await?;
     }
     let digests = "SELECT token_digest FROM garmin_oauth.access_token ORDER BY id";
     let before = sqlx::query(digests).fetch_all(&study.site.pool).await?;
@@ -278,7 +231,7 @@ async fn tokens_are_renewed_before_they_end_by_one_worker_at_a_time() -> Result<
 #[tokio::test(flavor = "multi_thread")]
 async fn a_token_that_garmin_does_not_renew_is_not_asked_with_again() -> Result<()> {
     let study = Study::new(OauthVersion::Two, &[]).await?;
-    oauth2_participant(&study, "two").await?;
+    study.link_by_oauth2("two").await?;
     study.garmin.disconnect("two");
     sqlx::query("UPDATE garmin_oauth.access_token SET refresh_after = now()")
         .execute(&study.site.pool)

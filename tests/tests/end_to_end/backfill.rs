@@ -248,17 +248,8 @@ async fn what_cannot_be_asked_for_is_told_in_a_sentence() -> Result<()> {
 #[tokio::test(flavor = "multi_thread")]
 async fn history_of_a_new_participant_is_asked_for_when_it_is_permitted() -> Result<()> {
     let study = Study::new(OauthVersion::Two, &[]).await?;
-    let garmin = study.garmin_options();
-    let mut arguments = vec![
-        "--lanes",
-        "summaries,account,pull",
-        "--garmin-key-kind",
-        "production",
-        "--garmin-backfill-days",
-        "10",
-    ];
-    arguments.extend(garmin.iter().map(String::as_str));
-    let worker = study.site.worker(&arguments).await?;
+    let options = ["--garmin-backfill-days", "10", "--garmin-backfill-days-per-minute", "10000"];
+    let worker = study.following_worker(&options).await?;
     let consent = async |permissions: &[&str]| {
         let participant = study.participant();
         participant.begin("P-1").await?.agree_to(ADA, permissions).await?.outcome().await

@@ -24,6 +24,7 @@ mod outages;
 mod pace;
 mod poison;
 mod privileges;
+mod pull;
 mod queries;
 mod replay;
 mod rolling;

@@ -2,12 +2,13 @@
 //!
 //! Every step can be repeated. A callback URL belongs to the first message that brings it ([`crate::store::callbacks`]).
 //! That it is fetched is noted before its notifications are published; a worker that dies in between fetches again,
-//! and the same answer makes the same notifications ([`pulled`]).
+//! and the same answer makes the same notifications (`pulled`).
 
+pub mod by_time;
 pub mod callback_url;
 mod fetching;
 mod ping;
-pub(crate) mod pulled;
+mod pulled;
 
 use crate::account::AccountError;
 use crate::account::tokens::Tokens;
@@ -20,6 +21,7 @@ use crate::store::callbacks::{self, Callback, Claim, State};
 use crate::store::error::StoreError;
 use crate::store::patience::Patience;
 use crate::store::schema;
+use crate::summaries::Registry;
 use apollo_shared::admin::Readiness;
 use apollo_shared::telemetry::with_causes;
 use apollo_shared::topology::Lane;
@@ -44,6 +46,8 @@ const STEPS: [u32; 52] = {
 pub struct PullHandler {
     /// The database.
     pub pool: PgPool,
+    /// The tables of summaries.
+    pub registry: Arc<Registry>,
     /// Tokens that are good for a call.
     pub tokens: Arc<Tokens>,
     /// How fast Garmin is asked.
@@ -93,7 +97,7 @@ impl Handler for PullHandler {
 impl PullHandler {
     /// Follows the ping in a message. Nothing if the database stayed away, or `stop` came first.
     async fn follow(&self, message: &Message, stop: &CancellationToken) -> Option<Vec<Outgoing>> {
-        let ping = match Ping::read(message, &self.hosts) {
+        let ping = match Ping::read(&self.registry, message, &self.hosts) {
             Ok(ping) => ping,
             Err(dead) => return Some(vec![*dead]),
         };
@@ -114,20 +118,23 @@ impl PullHandler {
         let key = ping.endpoint.key;
         let callback = Callback { digest: ping.digest, user_id: &ping.user_id, summary_type: key };
         let envelope = &message.envelope;
-        let claim = || callbacks::claim(&self.pool, &callback, envelope, ping.is_of_file());
+        let claim = || callbacks::claim(&self.pool, &callback, envelope, ping.file.is_some());
         let claim = match patience.when_possible(envelope, claim).await? {
             Ok(claim) => claim,
             Err(error) => return Some(Err(error)),
         };
-        if claim != Claim::Ours {
-            let outcome = if claim == Claim::Withdrawn { State::Withdrawn.name() } else { "repeated" };
-            self.metrics.callback(key, outcome);
-            return Some(Ok(vec![]));
-        }
-        let fetching = Fetching { handler: self, ping, message, patience: &patience };
-        let End { state, status, entries, outgoing } = match fetching.fetch().await? {
-            Ok(end) => end,
-            Err(error) => self.failed(ping, message, &error),
+        let End { state, status, entries, outgoing } = match claim {
+            Claim::Repeated | Claim::Fetched => {
+                self.metrics.callback(key, "repeated");
+                return Some(Ok(vec![]));
+            }
+            Claim::Withdrawn => {
+                End { state: State::Withdrawn, status: None, entries: None, outgoing: vec![] }
+            }
+            Claim::Ours => {
+                let fetching = Fetching { handler: self, ping, message, patience: &patience };
+                fetching.fetch().await?.unwrap_or_else(|error| self.failed(ping, message, &error))
+            }
         };
         let settle = || callbacks::settle(&self.pool, ping.digest, state, status, entries);
         if let Err(error) = patience.when_possible(envelope, settle).await? {

@@ -1,16 +1,14 @@
 //! A ping: an entry of a notification that says where to fetch what it announces (garmin-health-api.md 2.2).
 
 use super::callback_url::{CallbackHost, CallbackUrl};
+use crate::files::{self, FileId};
 use crate::garmin::Call;
 use crate::message::{Message, Outgoing, Reason};
-use crate::summaries::body;
+use crate::summaries::{Registry, body};
 use apollo_shared::endpoint::Endpoint;
 use apollo_shared::envelope::Microseconds;
 use serde::Deserialize;
 use serde_json::value::RawValue;
-
-/// The key whose pings announce files, and not summaries.
-const ACTIVITY_FILES: &str = "activityFiles";
 
 /// One ping.
 #[derive(Debug)]
@@ -23,6 +21,8 @@ pub(super) struct Ping {
     pub(super) url: CallbackUrl,
     /// What the URL is known again by.
     pub(super) digest: [u8; 32],
+    /// The file that is announced, if it is one.
+    pub(super) file: Option<FileId>,
 }
 
 /// What is read of an entry here.
@@ -38,7 +38,11 @@ impl Ping {
     ///
     /// # Errors
     /// The dead letter that the message becomes if it is no ping, or one that is not followed.
-    pub(super) fn read(message: &Message, hosts: &[CallbackHost]) -> Result<Self, Box<Outgoing>> {
+    pub(super) fn read(
+        registry: &Registry,
+        message: &Message,
+        hosts: &[CallbackHost],
+    ) -> Result<Self, Box<Outgoing>> {
         let malformed = |error: &str| Box::new(message.dead(Reason::MalformedEntry, error));
         let (endpoint, entry) = body::only_entry(&message.body)
             .ok_or_else(|| malformed("not one entry under a key of Garmin's"))?;
@@ -47,17 +51,15 @@ impl Ping {
         let url = CallbackUrl::read(&callback_url, hosts)
             .map_err(|error| Box::new(message.dead(Reason::CallbackRefused, &error.to_string())))?;
         let digest = url.digest(&user_id);
-        Ok(Self { endpoint, user_id, url, digest })
-    }
-
-    /// Whether a file is announced.
-    pub(super) fn is_of_file(&self) -> bool {
-        self.endpoint.key == ACTIVITY_FILES
+        let is_of_file = endpoint.key == files::KEY;
+        let file = is_of_file.then(|| FileId::of_entry(registry, entry)).transpose();
+        let file = file.map_err(|rejection| malformed(&rejection.to_string()))?;
+        Ok(Self { endpoint, user_id, url, digest, file })
     }
 
     /// What Garmin is asked for.
     pub(super) fn call(&self) -> Call {
-        if self.is_of_file() { Call::ActivityFile } else { Call::Pull }
+        if self.file.is_some() { Call::ActivityFile } else { Call::Pull }
     }
 
     /// The moment that orders versions: the end of the upload range that the URL names. It is the same for every
@@ -87,8 +89,8 @@ mod tests {
     fn a_version_is_never_later_than_the_ping() {
         let hosts = ["a".parse().unwrap()];
         let body = r#"{"dailies": [{"userId": "u", "callbackURL": "https://a/?uploadEndTimeInSeconds=7"}]}"#;
-        let ping = Ping::read(&message(body), &hosts).unwrap();
-        assert_eq!((ping.user_id.as_str(), ping.endpoint.key, ping.is_of_file()), ("u", "dailies", false));
+        let ping = Ping::read(&Registry::new(), &message(body), &hosts).unwrap();
+        assert_eq!((ping.user_id.as_str(), ping.endpoint.key, ping.file.is_some()), ("u", "dailies", false));
         assert_eq!(ping.uploaded_at(Microseconds(9_000_000)), Microseconds(7_000_000));
         assert_eq!(ping.uploaded_at(Microseconds(6_000_000)), Microseconds(6_000_000));
     }
@@ -106,7 +108,7 @@ mod tests {
                 Reason::CallbackRefused,
             ),
         ] {
-            let dead = Ping::read(&message(body), &["a".parse().unwrap()]).unwrap_err();
+            let dead = Ping::read(&Registry::new(), &message(body), &["a".parse().unwrap()]).unwrap_err();
             let Destination::Dead { reason: why, error } = &dead.destination else { panic!("{dead:?}") };
             assert_eq!(*why, reason, "{body}");
             assert!(!error.contains("s3cret"), "{error}");

@@ -11,31 +11,31 @@ const PART_BYTES: usize = 1024 * 1024;
 
 /// Where entries come from.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Source<'a> {
+pub(super) struct Source<'a> {
     /// The type that they are of.
-    pub(crate) endpoint: &'static Endpoint,
+    pub(super) endpoint: &'static Endpoint,
     /// Whose they are.
-    pub(crate) user_id: &'a str,
+    pub(super) user_id: &'a str,
     /// What their URL is known by.
-    pub(crate) digest: [u8; 32],
+    pub(super) digest: [u8; 32],
     /// When they were uploaded to Garmin: what orders their versions.
-    pub(crate) uploaded_at: Microseconds,
-    /// When Apollo heard of them.
-    pub(crate) arrived_at: Microseconds,
+    pub(super) uploaded_at: Microseconds,
+    /// When they came to Apollo.
+    pub(super) arrived_at: Microseconds,
 }
 
 /// The notifications.
 #[derive(Debug)]
-pub(crate) struct Pulled {
+pub(super) struct Pulled {
     /// To be published.
-    pub(crate) notifications: Vec<Outgoing>,
+    pub(super) notifications: Vec<Outgoing>,
     /// How many entries they hold.
-    pub(crate) entries: u32,
+    pub(super) entries: u32,
 }
 
 /// Makes notifications of the array that Garmin answers a pull with. The same answer makes the same notifications.
 /// `None` if it is no array.
-pub(crate) fn notifications(answer: &[u8], source: &Source<'_>, traceparent: &str) -> Option<Pulled> {
+pub(super) fn notifications(answer: &[u8], source: &Source<'_>, traceparent: Option<&str>) -> Option<Pulled> {
     let entries: Vec<&RawValue> = serde_json::from_slice(answer).ok()?;
     let count = u32::try_from(entries.len()).unwrap_or(u32::MAX);
     let mut bodies = Vec::new();
@@ -74,20 +74,14 @@ fn with_user(entry: &RawValue, user_id: &str) -> String {
 }
 
 /// The id is made of the moment and the URL, and is greater for a later part (design.md, law 3 and section 5).
-fn envelope(source: &Source<'_>, part: u16, traceparent: &str) -> Envelope {
+fn envelope(source: &Source<'_>, part: u16, traceparent: Option<&str>) -> Envelope {
     let milliseconds = u64::try_from(source.uploaded_at.0 / 1000).unwrap_or(0);
     let mut rest = [0; 10];
     rest[..8].copy_from_slice(&source.digest[..8]);
     rest[8..].copy_from_slice(&part.to_be_bytes());
-    Envelope {
-        message_id: uuid::Builder::from_unix_timestamp_millis(milliseconds, &rest).into_uuid(),
-        endpoint: source.endpoint.key.to_owned(),
-        received_at: source.uploaded_at,
-        arrived_at: Some(source.arrived_at),
-        first_entry_index: 0,
-        attempt: 0,
-        traceparent: traceparent.to_owned(),
-    }
+    let message_id = uuid::Builder::from_unix_timestamp_millis(milliseconds, &rest).into_uuid();
+    let of_arrival = Envelope::of_arrival(source.endpoint.key, source.uploaded_at, traceparent);
+    Envelope { message_id, arrived_at: Some(source.arrived_at), ..of_arrival }
 }
 
 #[cfg(test)]
@@ -115,7 +109,7 @@ mod tests {
     #[test]
     fn numbers_stay_as_garmin_writes_them_and_the_user_is_told() {
         let answer = br#"[{"userId": "v", "n": 144.0}, {"n": 1e2}, {}, 5]"#;
-        let pulled = notifications(answer, &source("u\""), "t").unwrap();
+        let pulled = notifications(answer, &source("u\""), None).unwrap();
         let expected = r#"{"allDayRespiration":[{"userId": "v", "n": 144.0},{"userId":"u\"","n": 1e2},{"userId":"u\""},5]}"#;
         assert_eq!(String::from_utf8(pulled.notifications[0].body.clone()).unwrap(), expected);
         assert_eq!((pulled.entries, pulled.notifications.len()), (4, 1));
@@ -128,9 +122,9 @@ mod tests {
 
     #[test]
     fn nothing_makes_no_notification_and_an_object_is_no_answer() {
-        assert_eq!(notifications(b" [] ", &source("u"), "t").unwrap().notifications.len(), 0);
-        assert!(notifications(br#"{"dailies": []}"#, &source("u"), "t").is_none());
-        assert!(notifications(b"[1, 2", &source("u"), "t").is_none());
+        assert_eq!(notifications(b" [] ", &source("u"), None).unwrap().notifications.len(), 0);
+        assert!(notifications(br#"{"dailies": []}"#, &source("u"), None).is_none());
+        assert!(notifications(b"[1, 2", &source("u"), None).is_none());
     }
 
     proptest! {
@@ -142,13 +136,13 @@ mod tests {
             sizes in prop::collection::vec(1_usize..700_000, 0..12),
         ) {
             let all: Vec<Value> = sizes.iter().map(|size| json!({"userId": "u", "x": "y".repeat(*size)})).collect();
-            let pulled = notifications(json!(all).to_string().as_bytes(), &source("u"), "t").unwrap();
+            let pulled = notifications(json!(all).to_string().as_bytes(), &source("u"), None).unwrap();
             prop_assert_eq!(&entries(&pulled), &all);
             let ids: Vec<Uuid> = pulled.notifications.iter().map(|it| it.envelope.message_id).collect();
             prop_assert!(ids.windows(2).all(|ids| ids[0] < ids[1]));
             let longest = pulled.notifications.iter().map(|it| it.body.len()).max();
             prop_assert!(longest.is_none_or(|longest| longest < PART_BYTES + 100));
-            let again = notifications(json!(all).to_string().as_bytes(), &source("u"), "t").unwrap();
+            let again = notifications(json!(all).to_string().as_bytes(), &source("u"), None).unwrap();
             prop_assert_eq!(ids, again.notifications.iter().map(|it| it.envelope.message_id).collect::<Vec<_>>());
         }
     }

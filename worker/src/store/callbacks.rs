@@ -6,7 +6,7 @@
 use super::error::StoreError;
 use super::raw::instant;
 use super::withdrawals;
-use apollo_shared::envelope::Envelope;
+use apollo_shared::envelope::{Envelope, Microseconds};
 use sqlx::{PgConnection, PgPool};
 use time::{Duration, OffsetDateTime};
 
@@ -33,7 +33,7 @@ pub enum Claim {
     Fetched,
     /// Another message's: this one repeats it.
     Repeated,
-    /// The user's consent had ended when the ping came.
+    /// The user's consent had ended when the ping came, or has since.
     Withdrawn,
 }
 
@@ -81,7 +81,8 @@ pub async fn claim(
     stored: bool,
 ) -> Result<Claim, StoreError> {
     let connection = &mut *pool.acquire().await?;
-    if withdrawals::forbids(connection, callback.user_id, envelope.received_at).await? {
+    let moments = [envelope.received_at, Microseconds::now()];
+    if withdrawals::forbids(connection, callback.user_id, &moments).await? {
         return Ok(Claim::Withdrawn);
     }
     let (ours, fetched): (bool, bool) = sqlx::query_as(

@@ -10,6 +10,7 @@ pub mod callbacks;
 mod comments;
 pub mod consents;
 pub mod error;
+pub(crate) mod files;
 pub mod keys;
 pub mod overview;
 pub mod pace;

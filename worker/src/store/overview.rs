@@ -1,5 +1,6 @@
 //! What operators are told about tokens and about a subject's data.
 
+use super::files;
 use crate::summaries::Registry;
 use sqlx::{AssertSqlSafe, PgConnection};
 use time::OffsetDateTime;
@@ -42,6 +43,33 @@ pub struct TableCount {
     pub rows: i64,
     /// When the newest of them arrived.
     pub newest_received_at: Option<OffsetDateTime>,
+}
+
+/// What Garmin has refused to give for a user.
+#[derive(Debug, sqlx::FromRow)]
+pub struct Refusal {
+    /// The key under which it comes in notifications.
+    pub summary_type: String,
+    /// 403, or 412 for a permission that is missing.
+    pub status: i16,
+    /// How often, in the last 30 days.
+    pub count: i64,
+    /// The last time.
+    pub last_at: OffsetDateTime,
+}
+
+/// What pings have announced and the user does not permit.
+///
+/// # Errors
+/// PostgreSQL's.
+pub async fn refusals_of_user(connection: &mut PgConnection, user_id: &str) -> sqlx::Result<Vec<Refusal>> {
+    sqlx::query_as(
+        "SELECT summary_type, status, count(*) AS count, max(settled_at) AS last_at FROM garmin_pull.callback
+         WHERE user_id = $1 AND state = 'not_permitted' GROUP BY summary_type, status ORDER BY summary_type, status",
+    )
+    .bind(user_id)
+    .fetch_all(connection)
+    .await
 }
 
 /// The state of each token.
@@ -103,9 +131,9 @@ pub async fn rows_of_user(
              FROM garmin_wellness.{table} WHERE user_id = $1 HAVING count(*) > 0"
         )
     };
-    let of_tables: Vec<String> =
-        registry.tables().iter().map(|table| of_table(table.summary_type.table)).collect();
-    // The names of tables are constants of the registry.
+    let of_summaries = registry.tables().iter().map(|table| table.summary_type.table);
+    let of_tables: Vec<String> = of_summaries.chain([files::TABLE]).map(of_table).collect();
+    // The names of tables are constants.
     let query = AssertSqlSafe(of_tables.join(" UNION ALL "));
     sqlx::query_as(query).bind(user_id).fetch_all(connection).await
 }

@@ -102,17 +102,18 @@ async fn standings(connection: &mut PgConnection, user_ids: &[&str]) -> Result<V
     Ok(standings)
 }
 
-/// Whether what came about a user at `moment` must not be stored.
+/// Whether what came about a user at one of these moments must not be stored.
 ///
 /// # Errors
 /// See [`StoreError`].
 pub async fn forbids(
     connection: &mut PgConnection,
     user_id: &str,
-    moment: Microseconds,
+    moments: &[Microseconds],
 ) -> Result<bool, StoreError> {
-    let standing: Option<Standing> = standings(connection, &[user_id]).await?.into_iter().next();
-    Ok(standing.is_some_and(|standing| standing.forbids(instant(moment))))
+    let standings = standings(connection, &[user_id]).await?;
+    let forbids = |standing: &Standing| moments.iter().any(|moment| standing.forbids(instant(*moment)));
+    Ok(standings.first().is_some_and(forbids))
 }
 
 fn judge(standings: Vec<Standing>, present: &[Present<'_>], of_rows: &BTreeSet<&str>) -> Option<Hindrance> {

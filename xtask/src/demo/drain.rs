@@ -1,9 +1,9 @@
 //! Waiting until everything that was acknowledged is stored.
 //!
-//! RabbitMQ's own count of a queue is a second old, so it alone cannot say when the work was done. The programs' counters
-//! can: messages confirmed to the receiver, messages that the workers are done with. Both must agree that nothing is
-//! left; the time is that of the counters. What the receiver published before Garmin began to push, about consents, is not
-//! among them.
+//! RabbitMQ's own counts of its queues are some seconds old, so they alone cannot say when the work was done. The
+//! programs' counters can: messages confirmed to the receiver, messages that the workers are done with. But what workers
+//! fetch comes back to them as further notifications, and how many those are is known only in the end. So all queues must
+//! be empty, and no counter must have moved for longer than RabbitMQ's counts are old; the time is that of the last move.
 
 use std::time::{Duration, Instant};
 
@@ -12,73 +12,103 @@ use indicatif::HumanCount;
 
 use crate::{
     metrics::Metrics,
-    stack::{Apollo, Stack, wait_until},
+    stack::{Apollo, QueueCounts, Stack, wait_until},
     ui,
 };
 
-const QUEUE: &str = "apollo.summaries";
+/// Where messages stay that cannot be handled.
+const DEAD: &str = "apollo.dead";
+/// Where messages wait that are put off, such as pings of those who have not consented yet.
+const RETRY: &str = "apollo.retry.";
+/// RabbitMQ's counts are up to two seconds old.
+const SETTLED: Duration = Duration::from_secs(3);
 /// Without any progress for this long there will be none.
 const STALLED: Duration = Duration::from_secs(60);
 const LIMIT: Duration = Duration::from_secs(24 * 3600);
 
+/// What is waited for.
+pub(super) struct Drain<'a> {
+    pub(super) stack: &'a Stack,
+    pub(super) apollo: &'a Apollo,
+    /// How many messages had been confirmed to the receiver before the first notification.
+    pub(super) before: u64,
+    /// Whether what is put off counts as well.
+    pub(super) with_put_off: bool,
+}
+
 /// How many messages have been confirmed to the receiver so far.
-pub(super) fn confirmed(apollo: &Apollo) -> Result<f64> {
+pub(super) fn confirmed(apollo: &Apollo) -> Result<u64> {
     let metrics = Metrics::fetch(&apollo.receiver_metrics())?;
-    Ok(metrics.sum("apollo_receiver_publish_confirm_seconds_count", &[]))
+    Ok(metrics.sum("apollo_receiver_publish_confirm_seconds_count", &[]) as u64)
 }
 
-/// Waits, with a progress bar, and returns when the last message was stored; `before` of those that were confirmed are no
-/// notifications.
-pub(super) fn wait(stack: &Stack, apollo: &Apollo, before: f64) -> Result<Instant> {
-    let total = left(stack, apollo, before)?;
-    let bar = ui::countdown(total.queued.max(total.unfinished));
-    let mut done_since = None;
-    let mut last_progress = (total, Instant::now());
-    wait_until("the queues are empty", LIMIT, || {
-        let left = left(stack, apollo, before)?;
-        if left != last_progress.0 {
-            last_progress = (left, Instant::now());
-        }
-        bar.set_position(bar.length().unwrap_or(0).saturating_sub(left.queued.max(left.unfinished)));
-        bar.set_message(format!("{} messages left", HumanCount(left.queued.max(left.unfinished))));
-        done_since = if left.unfinished == 0 { done_since.or(Some(Instant::now())) } else { None };
-        if last_progress.1.elapsed() > STALLED && left.queued.max(left.unfinished) > 0 {
-            bail!(
-                "nothing has happened for {} s: {} messages are in {QUEUE}, and the workers are not done with {}; see the \
-                 logs in {}",
-                STALLED.as_secs(),
-                left.queued,
-                left.unfinished,
-                stack.folder.path().display()
-            );
-        }
-        Ok(left.queued == 0 && left.unfinished == 0)
-    })?;
-    bar.finish_and_clear();
-    Ok(done_since.unwrap_or_else(Instant::now))
+impl Drain<'_> {
+    /// Waits, with a progress bar, and returns when the last message was done with.
+    pub(super) fn wait(&self) -> Result<Instant> {
+        let bar = ui::countdown(0);
+        let mut last = self.progress()?;
+        let (mut progressed, mut finished) = (Instant::now(), Instant::now());
+        wait_until("the queues are empty", LIMIT, || {
+            let now = self.progress()?;
+            if now.finished != last.finished {
+                finished = Instant::now();
+            }
+            if now != last {
+                (last, progressed) = (now, Instant::now());
+            }
+            bar.set_length(bar.length().unwrap_or_default().max(now.left()));
+            bar.set_position(bar.length().unwrap_or_default() - now.left());
+            bar.set_message(format!("{} messages left", HumanCount(now.left())));
+            if progressed.elapsed() > STALLED {
+                bail!(
+                    "nothing has happened for {} s: {} messages are in the queues, and the workers are not done with {}; \
+                     see the logs in {}",
+                    STALLED.as_secs(),
+                    now.queued,
+                    now.unfinished,
+                    self.stack.folder.path().display()
+                );
+            }
+            Ok(now.left() == 0 && progressed.elapsed() > SETTLED)
+        })?;
+        bar.finish_and_clear();
+        Ok(finished)
+    }
+
+    fn progress(&self) -> Result<Progress> {
+        let workers = Metrics::fetch(&self.apollo.worker_metrics())?;
+        let finished = |lane| -> u64 {
+            let outcomes = ["stored", "dead"].into_iter();
+            let labels = outcomes.map(|outcome| [("lane", lane), ("outcome", outcome)]);
+            labels.map(|labels| workers.sum("apollo_worker_messages_total", &labels) as u64).sum()
+        };
+        let (summaries, pulls) = (finished("summaries"), finished("pull"));
+        let queues = self.stack.rabbitmq.address.queues("/")?;
+        let counted = |queue: &&QueueCounts| {
+            queue.name != DEAD && (self.with_put_off || !queue.name.starts_with(RETRY))
+        };
+        Ok(Progress {
+            queued: queues.iter().filter(counted).map(|queue| queue.messages).sum(),
+            // What came twice, or was fetched, is counted beside what the receiver published.
+            unfinished: (confirmed(self.apollo)? - self.before).saturating_sub(summaries),
+            finished: summaries + pulls,
+        })
+    }
 }
 
-/// Messages that are not stored yet.
+/// How far the workers have come.
 #[derive(Clone, Copy, PartialEq)]
-struct Left {
-    /// In the queue, as RabbitMQ says.
+struct Progress {
+    /// Messages in the queues, as RabbitMQ says.
     queued: u64,
     /// Confirmed to the receiver, but not counted by a worker as stored or dead.
     unfinished: u64,
+    /// Stored or dead.
+    finished: u64,
 }
 
-fn left(stack: &Stack, apollo: &Apollo, before: f64) -> Result<Left> {
-    let confirmed = confirmed(apollo)? - before;
-    let workers = Metrics::fetch(&apollo.worker_metrics())?;
-    let finished: f64 = ["stored", "dead"]
-        .iter()
-        .map(|outcome| {
-            workers.sum("apollo_worker_messages_total", &[("lane", "summaries"), ("outcome", outcome)])
-        })
-        .sum();
-    Ok(Left {
-        queued: stack.rabbitmq.queue_depth("/", QUEUE)?.unwrap_or(0),
-        // What came twice is counted twice.
-        unfinished: (confirmed - finished).max(0.0) as u64,
-    })
+impl Progress {
+    fn left(self) -> u64 {
+        self.queued.max(self.unfinished)
+    }
 }

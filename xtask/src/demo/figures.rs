@@ -39,6 +39,8 @@ impl fmt::Display for Consented {
 pub(super) struct Pushed {
     pub(super) notifications: u64,
     pub(super) summaries: BTreeMap<String, u64>,
+    pub(super) pings: u64,
+    pub(super) repeated: u64,
     pub(super) bytes: u64,
     pub(super) refusals: BTreeMap<String, u64>,
     pub(super) complete: bool,
@@ -100,8 +102,19 @@ impl fmt::Display for Figures {
             "latency of a POST p50 / p99 / max",
             format!("{:.1} / {:.1} / {:.1} ms", latency.p50_ms, latency.p99_ms, latency.max_ms),
         )?;
+        row(
+            "pings / notifications with them repeated",
+            format!("{} / {}", count(pushed.pings), count(pushed.repeated)),
+        )?;
+        for (call, what) in [("pull", "pulls answered"), ("activity_file", "activity files answered")] {
+            for (status, number) in
+                self.metrics.sums_by("apollo_garmin_requests_total", &[("call", call)], "status")
+            {
+                row(&format!("  {what} {status}"), count(number as u64))?;
+            }
+        }
         row("summaries sent", count(summaries))?;
-        for (outcome, number) in self.metrics.sums_by("apollo_worker_summaries_total", "outcome") {
+        for (outcome, number) in self.metrics.sums_by("apollo_worker_summaries_total", &[], "outcome") {
             row(&format!("  {outcome}"), count(number as u64))?;
         }
         row("dead letters", count(self.dead_letters()))?;

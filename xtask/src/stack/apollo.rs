@@ -165,7 +165,9 @@ impl Site<'_> {
             .args(["serve"])
             .env("RABBITMQ__URL", &place.broker)
             .env("DATABASE__URL", &place.database)
-            .env("WORKER__ADMIN_LISTEN", address(admin));
+            .env("WORKER__ADMIN_LISTEN", address(admin))
+            // The simulated Garmin has no limit to keep.
+            .env("GARMIN__REQUESTS_PER_MINUTE", "1000000");
         Service::start(self.stack, program, admin)
     }
 

@@ -10,6 +10,8 @@ use super::{
     process::{Process, Program},
 };
 
+/// What its address is called among a stack's.
+pub(crate) const GARMIN: &str = "simulated Garmin";
 const START_LIMIT: Duration = Duration::from_secs(30);
 
 /// A running simulated Garmin.
@@ -34,14 +36,16 @@ impl Garmin {
     /// # Errors
     /// It does not start; the end of its log is in the error.
     pub(crate) fn start(stack: &StackFolder, binaries: &Path, plan: &[String]) -> Result<Self> {
+        let authority = stack.path().join("garmin-ca.pem");
         let program = Program::new("garmin", binaries.join("apollo-simulator"))
-            .args(["garmin", "--json", "--listen", "127.0.0.1:0"])
+            .args(["garmin", "--json", "--listen", "127.0.0.1:0", "--ca-out"])
+            .args([&authority])
             .args(plan);
         let mut process = Process::start(stack, program)?;
         process.wait_ready(START_LIMIT, |process| Ok(ready(&process.log_tail()).is_some()))?;
         let Ready { url, env } = ready(&process.log_tail()).context("the simulated Garmin is not ready")?;
         stack.update(|state| {
-            state.urls.insert("simulated Garmin".to_owned(), url.clone());
+            state.urls.insert(GARMIN.to_owned(), url.clone());
         })?;
         Ok(Self { url, environment: env, _process: process })
     }

@@ -61,8 +61,10 @@ pub use test_stack::{BINARIES_VARIABLE, STACK_VARIABLE, TestStack, of_tests};
 pub(crate) use apollo::DATABASE;
 pub(crate) use folder::all_stacks;
 pub(crate) use freeze::Freeze;
+pub(crate) use garmin::GARMIN;
 pub(crate) use process::peak_memory;
 pub(crate) use proxy::{Proxy, Traffic};
+pub(crate) use rabbitmq::QueueCounts;
 pub(crate) use sweep::end;
 pub(crate) use wait::until as wait_until;
 
