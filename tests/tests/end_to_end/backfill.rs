@@ -137,7 +137,7 @@ async fn every_answer_of_garmins_has_its_consequence() -> Result<()> {
     place.garmin.set_permissions("no history", &["HEALTH_EXPORT", "ACTIVITY_EXPORT"]);
     place.garmin.set_permissions("health", &["HEALTH_EXPORT", HISTORY]);
     place.garmin.disconnect("gone");
-    let _worker = place.worker().await?;
+    let worker = place.worker().await?;
 
     let (from, to) = (days_ago(300), days_ago(0));
     let all = ["backfill", "--all", "--types", "dailies,hrv,activities", "--from", &from, "--to", &to];
@@ -215,6 +215,7 @@ async fn every_answer_of_garmins_has_its_consequence() -> Result<()> {
     let told = place.site.printed(&asked, 1)?;
     assert!(told.contains("something else") && told.contains("1 ranges have failed"), "{told}");
     assert!(place.site.printed(&asked, 0)?.contains("1 ranges to be asked for, 1 of them anew"));
+    assert_eq!(worker.metric("apollo_backfill_ranges", &["state=\"pending\""]).await?, 0.0);
     Ok(())
 }
 
