@@ -20,13 +20,13 @@ use time::OffsetDateTime;
 use tokio_util::sync::CancellationToken;
 
 /// How often a worker with nothing to do looks for ranges.
-const LOOK_EVERY: Duration = Duration::from_secs(2);
+const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// How often ranges are counted for the metrics.
 const COUNT_EVERY: Duration = Duration::from_secs(60);
 
 /// A worker that has to wait for the limits looks again after this time at the latest, as they may have changed.
-const LONGEST_WAIT: Duration = Duration::from_secs(5);
+const LONGEST_WAIT: Duration = Duration::from_secs(2);
 
 /// The pauses after attempts in vain: each four times the one before, up to an hour; a day in all.
 const FIRST_PAUSE: Duration = Duration::from_secs(15);

@@ -11,6 +11,7 @@ use crate::store::accounts::{self, Subject};
 use anyhow::{bail, ensure};
 use apollo_shared::consent::SubjectId;
 use clap::{Args, Subcommand};
+use indicatif::HumanCount;
 use sqlx::PgConnection;
 
 /// History to ask for, or what to do about what was asked for.
@@ -55,14 +56,16 @@ For participants still to come, GARMIN__BACKFILL_DAYS asks by itself when they c
 
 /// Carries it out.
 pub(super) async fn run(backfill: Backfill) -> anyhow::Result<()> {
-    let mut connection = database::connect(&backfill.database).await?;
-    match (backfill.action, backfill.ask) {
-        (Some(_), Some(_)) => bail!("give options to ask for history, or one of status and cancel, not both"),
-        (Some(Action::Status(options)), None) => {
-            status::run(options, backfill.pace.limits(), &mut connection).await
-        }
-        (Some(Action::Cancel(options)), None) => cancel::run(&options, &mut connection).await,
-        (None, Some(options)) => ask::run(options, backfill.pace.limits(), &mut connection).await,
+    let Backfill { ask, pace, database, action } = backfill;
+    ensure!(
+        ask.is_none() || action.is_none(),
+        "what to ask for goes without status and cancel, and theirs goes behind them"
+    );
+    let mut connection = database::connect(&database).await?;
+    match (action, ask) {
+        (Some(Action::Status(options)), _) => status::run(options, pace.limits(), &mut connection).await,
+        (Some(Action::Cancel(options)), _) => cancel::run(&options, &mut connection).await,
+        (None, Some(options)) => ask::run(options, pace.limits(), &mut connection).await,
         // The parser has seen to it.
         (None, None) => bail!("give --subject or --all, and --from"),
     }
@@ -96,6 +99,14 @@ async fn participants(
         bail!("{} has withdrawn: Garmin gives their data to nobody", withdrawn.subject_id);
     }
     Ok(named)
+}
+
+/// A number of ranges, in words.
+fn ranges(count: u64) -> String {
+    match count {
+        1 => "1 range".to_owned(),
+        count => format!("{} ranges", HumanCount(count)),
+    }
 }
 
 /// Garmin's ids of subjects.

@@ -321,9 +321,10 @@ pub async fn halve(connection: &mut PgConnection, due: &Due) -> sqlx::Result<()>
              SELECT id, user_id, summary_type, ends_at,
                  date_trunc('second', starts_at + (ends_at - starts_at) / 2) AS middle
              FROM garmin_pull.backfill
-             WHERE id = $1 OR (
-                 summary_type = $2 AND state = 'pending' AND ends_at - starts_at >= $3
-                 AND (claimed_until IS NULL OR claimed_until <= now())
+             WHERE state = 'pending' AND (
+                 id = $1
+                 OR summary_type = $2 AND ends_at - starts_at >= $3
+                     AND (claimed_until IS NULL OR claimed_until <= now())
              )
              FOR UPDATE
          ), halved AS (

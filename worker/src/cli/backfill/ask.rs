@@ -1,22 +1,28 @@
 //! `apollo-worker backfill --subject … --from …`.
 
-use super::{participants, status, user_ids};
+use super::{participants, ranges, status, user_ids};
 use crate::backfill::{BackfillKind, KINDS, Range, State};
 use crate::cli::input::moment;
 use crate::cli::output;
 use crate::pace::Limits;
-use crate::store::backfill::{Stored, Wanted, overview, want};
-use anyhow::ensure;
+use crate::store::backfill::overview::{self, Progress};
+use crate::store::backfill::{Stored, Wanted, want};
+use anyhow::{Context as _, ensure};
 use apollo_shared::consent::SubjectId;
 use apollo_shared::shutdown;
 use clap::Args;
-use indicatif::HumanCount;
 use sqlx::{Connection as _, PgConnection};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use time::OffsetDateTime;
+use tokio_util::sync::CancellationToken;
 
 /// How often the progress bar looks.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// For how long nothing may happen before that is told: longer than the limits hold anything up.
+const PATIENCE: Duration = Duration::from_secs(150);
+const NOTHING_HAPPENS: &str = "nothing was asked for of late: is a worker with the lane pull running? \
+                               `apollo-worker backfill status` tells what waits, and why";
 
 /// States that asking anew is meant to change.
 const AGAIN: [State; 6] = [
@@ -79,34 +85,52 @@ pub(super) async fn run(
         return Ok(());
     }
 
-    let bar = output::bar(0, "ranges");
-    let done = loop {
-        let progress = overview::progress(connection, &user_ids, &kinds, range).await?;
-        bar.set_length(progress.total.unsigned_abs());
-        bar.set_position(progress.settled.unsigned_abs());
-        if progress.settled == progress.total {
-            break Some(progress);
-        }
-        if stop.run_until_cancelled(tokio::time::sleep(LOOK_EVERY)).await.is_none() {
-            break None;
-        }
-    };
-    bar.finish_and_clear();
-    let Some(progress) = done else {
+    let followed = follow(&mut *connection, &user_ids, &kinds, range, &stop).await;
+    let Some(progress) = followed.context("not followed any further, but the workers go on with it")? else {
         println!("the workers go on with it: `apollo-worker backfill status` shows how far they are");
         return Ok(());
     };
     status::print(connection, Some(&user_ids), limits).await?;
-    ensure!(progress.failed == 0, "{} ranges have failed: the reasons are above", progress.failed);
+    let failed = progress.failed.unsigned_abs();
+    ensure!(failed == 0, "failed: {}, for the reasons above", ranges(failed));
     Ok(())
+}
+
+/// Shows a progress bar until nothing of what is wanted waits any more. `None` if `stop` came first.
+async fn follow(
+    connection: &mut PgConnection,
+    user_ids: &[String],
+    kinds: &[&'static BackfillKind],
+    range: Range,
+    stop: &CancellationToken,
+) -> sqlx::Result<Option<Progress>> {
+    let bar = output::bar(0, "ranges");
+    let (mut settled, mut last_change) = (0, Instant::now());
+    loop {
+        let progress = overview::progress(&mut *connection, user_ids, kinds, range).await?;
+        bar.set_length(progress.total.unsigned_abs());
+        bar.set_position(progress.settled.unsigned_abs());
+        if progress.settled == progress.total {
+            bar.finish_and_clear();
+            return Ok(Some(progress));
+        }
+        if progress.settled != settled {
+            (settled, last_change) = (progress.settled, Instant::now());
+        } else if last_change.elapsed() > PATIENCE {
+            bar.suspend(|| eprintln!("{NOTHING_HAPPENS}"));
+            last_change = Instant::now();
+        }
+        if stop.run_until_cancelled(tokio::time::sleep(LOOK_EVERY)).await.is_none() {
+            bar.finish_and_clear();
+            return Ok(None);
+        }
+    }
 }
 
 fn told(stored: Stored) -> String {
     match stored {
         Stored { new: 0, again: 0 } => "all of it has been asked for before".to_owned(),
-        Stored { new, again: 0 } => format!("{} ranges to be asked for", HumanCount(new)),
-        Stored { new, again } => {
-            format!("{} ranges to be asked for, {} of them anew", HumanCount(new + again), HumanCount(again))
-        }
+        Stored { new, again: 0 } => format!("{} to be asked for", ranges(new)),
+        Stored { new, again } => format!("{} to be asked for, {again} of them anew", ranges(new + again)),
     }
 }

@@ -1,11 +1,10 @@
 //! `apollo-worker backfill cancel`.
 
-use super::{find, user_ids};
+use super::{find, ranges, user_ids};
 use crate::backfill::{BackfillKind, State};
 use crate::store::backfill::{End, Scope, settle_all};
 use apollo_shared::consent::SubjectId;
 use clap::Args;
-use indicatif::HumanCount;
 use sqlx::PgConnection;
 
 /// What to give up.
@@ -31,7 +30,7 @@ pub(super) async fn run(options: &CancelOptions, connection: &mut PgConnection) 
             cancelled += settle_all(connection, Scope { user_id, summary_type }, &end).await?;
         }
     }
-    println!("{} ranges cancelled", HumanCount(cancelled));
+    println!("{} cancelled", ranges(cancelled));
     Ok(())
 }
 
