@@ -1,6 +1,7 @@
 //! End-to-end tests over real services. `cargo xtask test` starts those and runs them.
 
 mod accounts;
+mod backfill;
 mod bad_input;
 mod chaos;
 mod commands;
