@@ -13,6 +13,7 @@ use sqlx::{FromRow, PgPool};
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Output};
+use std::sync::Arc;
 use time::OffsetDateTime;
 use uuid::Uuid;
 use xtask::stack::of_tests;
@@ -29,7 +30,7 @@ pub(crate) async fn keep(site: &Site, id: &FileId, received_at: i64, content: &[
     let pool = PgPool::connect(&site.database_url()).await?;
     let version =
         FileVersion { received_at: Microseconds(received_at), message_id: Uuid::nil(), entry_index: 0 };
-    let kept = files::keep(&pool, &Metrics::new()?, id, version, content.to_vec()).await?;
+    let kept = files::keep(&pool, &Metrics::new()?, id, version, &Arc::new(content.to_vec())).await?;
     pool.close().await;
     Ok(kept)
 }
