@@ -53,7 +53,11 @@ pub(super) async fn find(connection: &mut PgConnection, subject_id: &SubjectId) 
     })
 }
 
-/// Whether a subject's data is being stored.
+/// Whether a subject's data is being stored, and Garmin can be asked for more.
 fn state(subject: &Subject) -> &'static str {
-    if subject.active { "active" } else { "withdrawn" }
+    match subject {
+        Subject { active: false, .. } => "withdrawn",
+        Subject { needs_consent: true, .. } => "needs consent",
+        Subject { .. } => "active",
+    }
 }
