@@ -26,7 +26,7 @@ pub(super) enum Subjects {
     Withdraw(Box<withdraw::WithdrawOptions>),
     /// Removes everything that is stored of a subject who has withdrawn
     ///
-    /// Every row of the subject and of the Garmin user behind it goes: summaries, what notifications as received hold
+    /// Every row of the subject and of the Garmin user behind it goes: summaries, activity files, what notifications as received hold
     /// of them, consents, tokens, the link and the user. What still arrives about them is not stored, until they
     /// consent again. Backups keep what they hold. It may be interrupted, and is then finished by another run.
     Erase(Box<erase::EraseOptions>),
