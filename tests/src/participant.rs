@@ -109,7 +109,16 @@ impl<'a> AtGarmin<'a> {
     /// # Errors
     /// Garmin does not lead back.
     pub async fn agree(self, user_id: &str) -> Result<Returning<'a>> {
-        let fields = [("user", user_id), ("permission", "HEALTH_EXPORT"), ("decision", "agree")];
+        self.agree_to(user_id, &["HEALTH_EXPORT"]).await
+    }
+
+    /// Agrees to exactly this, as this user.
+    ///
+    /// # Errors
+    /// Garmin does not lead back.
+    pub async fn agree_to(self, user_id: &str, permissions: &[&str]) -> Result<Returning<'a>> {
+        let permissions = permissions.iter().map(|name| ("permission", *name));
+        let fields: Vec<_> = permissions.chain([("user", user_id), ("decision", "agree")]).collect();
         self.decide(&fields).await
     }
 

@@ -233,7 +233,8 @@ fn garmin_of_both(garmin: &Garmin, version: OauthVersion) -> impl Iterator<Item 
 }
 
 /// Environment variables as options: `GARMIN__API_URL` is `--garmin-api-url`.
-fn options(settings: impl IntoIterator<Item = (&'static str, String)>) -> Vec<String> {
+#[must_use]
+pub fn options(settings: impl IntoIterator<Item = (&'static str, String)>) -> Vec<String> {
     let option = |name: &str| format!("--{}", name.to_lowercase().replace("__", "-").replace('_', "-"));
     settings.into_iter().flat_map(|(name, value)| [option(name), value]).collect()
 }

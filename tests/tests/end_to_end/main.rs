@@ -1,6 +1,7 @@
 //! End-to-end tests over real services. `cargo xtask test` starts those and runs them.
 
 mod accounts;
+mod backfill;
 mod bad_input;
 mod chaos;
 mod commands;
@@ -11,6 +12,7 @@ mod database;
 mod database_faults;
 mod dead_letters;
 mod edge;
+mod files;
 mod garmin_fields;
 mod hostile;
 mod ingest;

@@ -10,6 +10,8 @@ use apollo_tests::study::Study;
 use apollo_tests::wait::eventually;
 use serde_json::{Value, json};
 use std::net::TcpListener;
+use time::format_description::well_known::Rfc3339;
+use time::{Duration, OffsetDateTime};
 
 /// A study whose pings are followed.
 struct Following {
@@ -209,6 +211,9 @@ async fn each_answer_of_garmins_has_its_consequence() -> Result<()> {
         "what is gone or not permitted is no dead letter"
     );
     assert_eq!(garmin.count(Call::Pull), 7, "none of them is asked for twice");
+    let shown = following.study.run(&["subjects", "show", "subject of user 4"])?;
+    let shown = String::from_utf8(shown.stdout)?;
+    assert!(shown.contains("NOT PERMITTED") && shown.contains("412"), "{shown}");
 
     // A token that Garmin refuses before its time is renewed, and tried once more.
     following.study.link_by_oauth2("renewed").await?;
@@ -297,5 +302,34 @@ async fn a_ping_is_not_followed_any_more_once_its_user_has_withdrawn() -> Result
     assert_eq!(following.steps("u").await?, None);
     let withdrawn = ["outcome=\"withdrawn\"", "type=\"dailies\""];
     assert_eq!(worker.metric("apollo_worker_callbacks_total", &withdrawn).await?, 1.0);
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_developer_pulls_with_the_portals_token() -> Result<()> {
+    let following = Following::new(OauthVersion::Two).await?;
+    let Following { study, .. } = &following;
+    study.link_by_oauth2("u").await?;
+    // Nobody tells of these.
+    following.upload("u", 1)?;
+    following.upload("u", 2)?;
+    let pull = |token: &str| {
+        let from = (OffsetDateTime::now_utc() - Duration::days(2)).format(&Rfc3339)?;
+        let subject = ["pull", "--subject", "subject of u", "--type", "dailies", "--from", &from];
+        Ok::<_, apollo_tests::Error>(study.run(&[&subject, &["--garmin-pull-token", token][..]].concat())?)
+    };
+    let refused = pull("a wrong one")?;
+    let said = String::from_utf8(refused.stderr)?;
+    assert!(!refused.status.success() && !said.contains("a wrong one"), "{said}");
+    for _ in 0..2 {
+        let pulled = pull(&study.garmin.pull_token())?;
+        let said = String::from_utf8([pulled.stdout, pulled.stderr].concat())?;
+        assert!(pulled.status.success() && said.contains("2 summaries pulled"), "{said}");
+        following.has_steps("u", 2).await?;
+    }
+    // Three ranges of a day at most: what is newer than the pull is not overwritten by it.
+    let newer = following.upload("u", 3)?;
+    following.post(&newer).await?;
+    following.has_steps("u", 3).await?;
     Ok(())
 }

@@ -271,14 +271,16 @@ fn name(message: MesgNum, number: u8) -> String {
         .map_or_else(|| format!("unknown_{number}"), |field| field.name().to_owned())
 }
 
-/// Whether the library reads a field as it is declared: the profile does not know it, or has it with numbers of
-/// the same form and as many of them.
+/// Whether the library reads a field as it is declared: whole numbers of its type, and, where the profile knows the
+/// field, of the form that it has there, and not several where it has one.
 fn is_read_rightly(message: MesgNum, declared: &FieldDefinition) -> bool {
-    let Some(known) = field_reference(message, declared.num) else { return true };
-    let (of_file, of_profile) = (declared.base_type, known.base_type());
-    let size = of_profile.size().max(1);
-    let fits = if known.array() { declared.size.is_multiple_of(size) } else { declared.size == size };
-    form(of_file) == form(of_profile) && (fits || of_profile == FitBaseType::STRING)
+    let size = declared.base_type.size();
+    let is_whole = size > 0 && declared.size > 0 && declared.size.is_multiple_of(size);
+    is_whole
+        && field_reference(message, declared.num).is_none_or(|known| {
+            let may_be_longer = known.array() || known.base_type() == FitBaseType::STRING;
+            form(declared.base_type) == form(known.base_type()) && (may_be_longer || declared.size == size)
+        })
 }
 
 /// Types of one form differ only in which value means that it is missing.

@@ -17,6 +17,10 @@ const BACKFILL_LOCK: i64 = 0x6261_636b_6669_6c6c; // "backfill"
 /// How long a worker that asks for a range keeps others from it: longer than the call and a renewal of the token take.
 const CLAIM: Duration = Duration::from_secs(120);
 
+/// A gap shorter than this is no request worth, as every summary is longer, or comes by itself: it lies between two wishes
+/// for everything up to now.
+const SHORTEST_GAP: Duration = Duration::from_secs(3600);
+
 /// How long a minimum that was learnt is applied to what is asked for later: it may move.
 const MINIMUM_HOLDS: Duration = Duration::from_secs(86_400);
 
@@ -118,13 +122,19 @@ pub async fn ask_again(connection: &mut PgConnection, wanted: &Wanted<'_>) -> sq
          FROM garmin_oauth.user_id AS of_user
          WHERE of_user.user_id = asked.user_id AND of_user.active
              AND asked.user_id = ANY ($1) AND summary_type = ANY ($2) AND starts_at < $4 AND ends_at > $3
-             AND state = ANY ($5)",
+             AND state = ANY ($5)
+             AND NOT EXISTS (
+                 SELECT FROM garmin_pull.backfill_minimum AS minimum
+                 WHERE state = 'before_minimum' AND minimum.starts_at >= asked.ends_at AND learnt_at > now() - $6
+                     AND (minimum.user_id, minimum.summary_type) = (asked.user_id, asked.summary_type)
+             )",
     )
     .bind(wanted.user_ids)
     .bind(keys(wanted.kinds))
     .bind(wanted.range.starts_at)
     .bind(wanted.range.ends_at)
     .bind(wanted.again.iter().map(|state| state.name()).collect::<Vec<_>>())
+    .bind(MINIMUM_HOLDS)
     .execute(connection)
     .await?;
     Ok(asked.rows_affected())
@@ -172,12 +182,14 @@ async fn gaps(
          ) AS of_user
          CROSS JOIN unnest(missing) AS gap
          WHERE active AND user_id = ANY ($1)
+             AND (upper(gap) - lower(gap) >= $5 OR gap = tstzrange($3, $4))
          ORDER BY user_id, summary_type",
     )
     .bind(wanted.user_ids)
     .bind(keys(wanted.kinds))
     .bind(wanted.range.starts_at)
     .bind(wanted.range.ends_at)
+    .bind(SHORTEST_GAP)
     .fetch_all(connection)
     .await?;
     let range = |(user_id, key, starts_at, ends_at)| (user_id, key, Range { starts_at, ends_at });

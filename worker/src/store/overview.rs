@@ -45,6 +45,33 @@ pub struct TableCount {
     pub newest_received_at: Option<OffsetDateTime>,
 }
 
+/// What Garmin has refused to give for a user.
+#[derive(Debug, sqlx::FromRow)]
+pub struct Refusal {
+    /// The key under which it comes in notifications.
+    pub summary_type: String,
+    /// 403, or 412 for a permission that is missing.
+    pub status: i16,
+    /// How often, in the last 30 days.
+    pub count: i64,
+    /// The last time.
+    pub last_at: OffsetDateTime,
+}
+
+/// What pings have announced and the user does not permit.
+///
+/// # Errors
+/// PostgreSQL's.
+pub async fn refusals_of_user(connection: &mut PgConnection, user_id: &str) -> sqlx::Result<Vec<Refusal>> {
+    sqlx::query_as(
+        "SELECT summary_type, status, count(*) AS count, max(settled_at) AS last_at FROM garmin_pull.callback
+         WHERE user_id = $1 AND state = 'not_permitted' GROUP BY summary_type, status ORDER BY summary_type, status",
+    )
+    .bind(user_id)
+    .fetch_all(connection)
+    .await
+}
+
 /// The state of each token.
 macro_rules! token_states {
     ($select:literal) => {

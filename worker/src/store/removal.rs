@@ -4,7 +4,6 @@
 //! obeyed too.
 
 use super::accounts::{lock, lock_shared, user_digest};
-use sqlx::postgres::PgQueryResult;
 use sqlx::{AssertSqlSafe, PgConnection, PgPool, Postgres, Transaction};
 use time::OffsetDateTime;
 
@@ -133,7 +132,7 @@ pub(crate) async fn forget(
     pool: &PgPool,
     subject_id: &str,
     user_id: &str,
-) -> sqlx::Result<Option<[(&'static str, u64); 6]>> {
+) -> sqlx::Result<Option<Vec<(&'static str, u64)>>> {
     let mut transaction = pool.begin().await?;
     lock(&mut transaction).await?;
     let active: Option<bool> =
@@ -144,27 +143,25 @@ pub(crate) async fn forget(
     if active == Some(true) {
         return Ok(None);
     }
-    let connection = &mut *transaction;
-    let delete = "DELETE FROM garmin_oauth.request_token WHERE subject_id = $1";
-    let consents = sqlx::query(delete).bind(subject_id).execute(&mut *connection).await?;
-    let delete = "DELETE FROM garmin_oauth.access_token WHERE user_id = $1";
-    let tokens = sqlx::query(delete).bind(user_id).execute(&mut *connection).await?;
-    let delete = "DELETE FROM garmin_pull.backfill WHERE user_id = $1";
-    let history = sqlx::query(delete).bind(user_id).execute(&mut *connection).await?;
-    let delete = "DELETE FROM garmin_pull.backfill_minimum WHERE user_id = $1";
-    let minima = sqlx::query(delete).bind(user_id).execute(&mut *connection).await?;
-    let delete = "DELETE FROM garmin_oauth.subject WHERE subject_id = $1 AND user_id = $2";
-    let subject = sqlx::query(delete).bind(subject_id).bind(user_id).execute(&mut *connection).await?;
-    let delete = "DELETE FROM garmin_oauth.user_id WHERE user_id = $1";
-    let user = sqlx::query(delete).bind(user_id).execute(&mut *connection).await?;
+    let mut deleted = Vec::with_capacity(OF_SUBJECT.len());
+    for (table, condition) in OF_SUBJECT {
+        let delete = format!(
+            "WITH who (subject_id, user_id) AS (VALUES ($1, $2)) DELETE FROM {table} USING who WHERE {condition}"
+        );
+        let delete = sqlx::query(AssertSqlSafe(delete)).bind(subject_id).bind(user_id);
+        deleted.push((table, delete.execute(&mut *transaction).await?.rows_affected()));
+    }
     transaction.commit().await?;
-    let deleted = [
-        ("garmin_oauth.request_token", consents),
-        ("garmin_oauth.access_token", tokens),
-        ("garmin_pull.backfill", history),
-        ("garmin_pull.backfill_minimum", minima),
-        ("garmin_oauth.subject", subject),
-        ("garmin_oauth.user_id", user),
-    ];
-    Ok(Some(deleted.map(|(table, result): (_, PgQueryResult)| (table, result.rows_affected()))))
+    Ok(Some(deleted))
 }
+
+/// What tells who a subject is, in the order in which it can be deleted.
+const OF_SUBJECT: [(&str, &str); 7] = [
+    ("garmin_oauth.request_token", "request_token.subject_id = who.subject_id"),
+    ("garmin_oauth.access_token", "access_token.user_id = who.user_id"),
+    ("garmin_pull.backfill", "backfill.user_id = who.user_id"),
+    ("garmin_pull.backfill_minimum", "backfill_minimum.user_id = who.user_id"),
+    ("garmin_pull.callback", "callback.user_id = who.user_id"),
+    ("garmin_oauth.subject", "(subject.subject_id, subject.user_id) = (who.subject_id, who.user_id)"),
+    ("garmin_oauth.user_id", "user_id.user_id = who.user_id"),
+];

@@ -22,17 +22,25 @@ async fn link(site: &Site) -> Result<()> {
         INSERT INTO garmin_oauth.access_token (user_id, oauth_version, token_digest, key_id, sealed)
             VALUES ('u', 2, 'digest', 'test', 'sealed');
         INSERT INTO garmin_oauth.request_token (consent_id, subject_id, oauth_version, redirect_uri, started_at)
-            VALUES (gen_random_uuid(), '17', 2, 'https://study.example', now());";
+            VALUES (gen_random_uuid(), '17', 2, 'https://study.example', now());
+        INSERT INTO garmin_pull.callback (digest, user_id, summary_type, message_id, entry_index, announced_at)
+            VALUES ('digest', 'u', 'dailies', gen_random_uuid(), 0, now());
+        INSERT INTO garmin_pull.backfill (user_id, summary_type, starts_at, ends_at)
+            VALUES ('u', 'dailies', '2026-01-01', '2026-02-01');
+        INSERT INTO garmin_pull.backfill_minimum (user_id, summary_type, starts_at) VALUES ('u', 'dailies', '2026-01-01');";
     sqlx::raw_sql(sql).execute(&site.pool).await?;
     Ok(())
 }
 
-/// Everything that the schemas of accounts and summaries hold, as text.
+/// Everything that the database holds but notifications as received, as text.
 async fn everything(site: &Site) -> Result<String> {
-    let tables = ["user_id", "subject", "access_token", "request_token"];
-    let mut all = format!("{:?}{:?}", site.rows().await?, kept(site).await?);
+    let tables = "SELECT format('%I.%I', table_schema, table_name) FROM information_schema.tables
+                  WHERE table_schema IN ('garmin_oauth', 'garmin_pull', 'garmin_wellness') AND table_type = 'BASE TABLE'";
+    let tables: Vec<String> = sqlx::query_scalar(tables).fetch_all(&site.pool).await?;
+    assert!(tables.len() > 25, "{tables:?}");
+    let mut all = format!("{:?}", kept(site).await?);
     for table in tables {
-        let sql = format!("SELECT to_jsonb(t)::text FROM garmin_oauth.{table} AS t");
+        let sql = format!("SELECT to_jsonb(t)::text FROM {table} AS t");
         let rows: Vec<String> = sqlx::query_scalar(sqlx::AssertSqlSafe(sql)).fetch_all(&site.pool).await?;
         all.push_str(&rows.concat());
     }

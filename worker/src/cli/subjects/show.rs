@@ -4,7 +4,7 @@ use super::state;
 use crate::cli::{database, output, tokens};
 use crate::config::DatabaseConfig;
 use crate::store::accounts::Subject;
-use crate::store::overview::{self, TableCount, TokenState};
+use crate::store::overview::{self, Refusal, TableCount, TokenState};
 use crate::summaries::Registry;
 use apollo_shared::consent::SubjectId;
 use clap::Args;
@@ -28,6 +28,7 @@ struct Shown {
     subject: Subject,
     tokens: Vec<TokenState>,
     tables: Vec<TableCount>,
+    refusals: Vec<Refusal>,
 }
 
 /// Prints it.
@@ -36,14 +37,15 @@ pub(super) async fn run(options: ShowOptions) -> anyhow::Result<()> {
     let subject = super::find(&mut connection, &options.subject).await?;
     let tokens = overview::tokens_of_user(&mut connection, &subject.user_id).await?;
     let tables = overview::rows_of_user(&mut connection, &Registry::new(), &subject.user_id).await?;
-    let shown = Shown { subject, tokens, tables };
+    let refusals = overview::refusals_of_user(&mut connection, &subject.user_id).await?;
+    let shown = Shown { subject, tokens, tables, refusals };
     let text = if options.json { format!("{:#}\n", shown.to_json()) } else { shown.to_text() };
     Ok(output::print(text.as_bytes())?)
 }
 
 impl Shown {
     fn to_json(&self) -> Value {
-        let Self { subject, tokens, tables } = self;
+        let Self { subject, tokens, tables, refusals } = self;
         let moment = |moment| Some(output::moment(moment)).filter(|text| !text.is_empty());
         let tokens = tokens.iter().map(|token| {
             json!({
@@ -61,6 +63,14 @@ impl Shown {
                 "newest_received_at": moment(table.newest_received_at),
             })
         });
+        let refusals = refusals.iter().map(|refusal| {
+            json!({
+                "type": refusal.summary_type,
+                "status": refusal.status,
+                "count": refusal.count,
+                "last_at": moment(Some(refusal.last_at)),
+            })
+        });
         json!({
             "subject_id": subject.subject_id,
             "user_id": subject.user_id,
@@ -71,11 +81,12 @@ impl Shown {
             "permissions": subject.permissions,
             "tokens": tokens.collect::<Vec<_>>(),
             "tables": tables.collect::<Vec<_>>(),
+            "not_permitted": refusals.collect::<Vec<_>>(),
         })
     }
 
     fn to_text(&self) -> String {
-        let Self { subject, tokens, tables } = self;
+        let Self { subject, tokens, tables, refusals } = self;
         let permissions = match subject.permissions.as_deref() {
             None => "not known".to_owned(),
             Some([]) => "none".to_owned(),
@@ -107,6 +118,11 @@ impl Shown {
             text.push('\n');
             text.push_str(&output::table(&["TABLE", "ROWS", "NEWEST RECEIVED"], &rows));
         }
+        if !refusals.is_empty() {
+            let rows: Vec<Vec<String>> = refusals.iter().map(refusal_row).collect();
+            text.push('\n');
+            text.push_str(&output::table(&["NOT PERMITTED", "ANSWER", "TIMES", "LAST"], &rows));
+        }
         text
     }
 }
@@ -123,4 +139,13 @@ fn token_row(token: &TokenState) -> Vec<String> {
 
 fn table_row(table: &TableCount) -> Vec<String> {
     vec![table.table.clone(), table.rows.to_string(), output::moment(table.newest_received_at)]
+}
+
+fn refusal_row(refusal: &Refusal) -> Vec<String> {
+    vec![
+        refusal.summary_type.clone(),
+        refusal.status.to_string(),
+        refusal.count.to_string(),
+        output::moment(Some(refusal.last_at)),
+    ]
 }
