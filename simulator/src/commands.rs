@@ -88,7 +88,7 @@ pub(crate) async fn verify(arguments: VerifyArguments) -> Result<ExitCode> {
         .context("the database cannot be reached: is --database-url right, and PostgreSQL running?")?;
     let bar = output::bar(plan.users.into(), "users");
     let record = arguments.record.as_deref().map(Record::read).transpose()?;
-    let scope = Scope { record, left_out: arguments.leave_out };
+    let scope = Scope { record, left_out: arguments.leave_out, files_of: arguments.files };
     let report = verify::verify_scope(&pool, &plan, &scope, |users| bar.set_position(users)).await?;
     bar.finish_and_clear();
     if arguments.json {

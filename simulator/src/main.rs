@@ -142,6 +142,9 @@ struct VerifyArguments {
     /// The record of the push, which need not have come to the plan's end.
     #[arg(long, value_name = "FILE")]
     record: Option<PathBuf>,
+    /// Compare the activity files too, of the plan's first so many users: those who have consented, with a push --garmin.
+    #[arg(long, value_name = "PARTICIPANTS", default_value_t = 0, hide_default_value = true)]
+    files: u32,
     /// Rows of this user do not count as differences; may be given several times.
     #[arg(long, value_name = "USER_ID")]
     leave_out: Vec<String>,

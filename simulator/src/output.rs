@@ -93,6 +93,11 @@ pub(crate) fn print_verified(report: &VerifyReport) {
     print_line("unexpected", HumanCount(report.unexpected));
     print_line("different", HumanCount(report.different));
     print_line("of users not in the plan", HumanCount(report.of_others));
+    if report.files + report.files_missing > 0 {
+        print_line("activity files compared", HumanCount(report.files));
+        print_line("missing", HumanCount(report.files_missing));
+        print_line("different", HumanCount(report.files_different));
+    }
     for difference in &report.differences {
         println!("{difference}");
     }

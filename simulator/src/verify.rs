@@ -1,5 +1,7 @@
 //! Compares PostgreSQL with what the simulator expects, row for row and column for column.
 
+mod files;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use futures_util::TryStreamExt;
@@ -75,6 +77,9 @@ pub struct Scope {
     pub record: Option<Record>,
     /// Users whose rows are somebody else's business.
     pub left_out: Vec<String>,
+    /// The activity files of the plan's first so many users must have been fetched from the simulated Garmin: of those
+    /// who have consented.
+    pub files_of: u32,
 }
 
 impl Scope {
@@ -101,6 +106,12 @@ pub struct VerifyReport {
     pub different: u64,
     /// Rows of users who are not in the plan.
     pub of_others: u64,
+    /// Activity files that are expected and there.
+    pub files: u64,
+    /// Activity files that are expected and not there.
+    pub files_missing: u64,
+    /// Activity files that are there, but are not what the simulated Garmin gives.
+    pub files_different: u64,
     /// Expected rows, by table.
     pub expected_by_table: BTreeMap<&'static str, u64>,
     /// The first differences found.
@@ -110,7 +121,8 @@ pub struct VerifyReport {
 impl VerifyReport {
     /// Whether the database holds exactly what it must.
     pub fn is_clean(&self) -> bool {
-        self.missing + self.unexpected + self.different + self.of_others == 0
+        let rows = self.missing + self.unexpected + self.different + self.of_others;
+        rows + self.files_missing + self.files_different == 0
     }
 
     /// All rows of the plan's users that are there.
@@ -129,6 +141,9 @@ impl VerifyReport {
         self.missing += other.missing;
         self.unexpected += other.unexpected;
         self.different += other.different;
+        self.files += other.files;
+        self.files_missing += other.files_missing;
+        self.files_different += other.files_different;
         for (table, rows) in other.expected_by_table {
             *self.expected_by_table.entry(table).or_default() += rows;
         }
@@ -155,10 +170,15 @@ pub async fn verify_scope(
     for group in plan.groups() {
         // Rows of a household that was not sent would be counted as those of others.
         if let Some(expectation) = scope.expectation(&group)? {
-            report.add(compare(pool, &expectation, &group.user_ids()).await?);
+            let user_ids = group.user_ids();
+            report.add(compare(pool, &expectation, &user_ids).await?);
+            let with_files = (scope.files_of.saturating_sub(users) as usize).min(user_ids.len());
+            if with_files > 0 {
+                report.add(files::compare(pool, &expectation, &user_ids[..with_files]).await?);
+            }
         }
-        users += u64::from(group.size());
-        on_progress(users);
+        users += group.size();
+        on_progress(users.into());
     }
     let all = count_all(pool, &scope.left_out).await?;
     report.of_others = all.saturating_sub(report.found());

@@ -13,13 +13,13 @@ use serde::de::DeserializeOwned;
 
 use self::{
     drain::Drain,
-    figures::{Consented, Figures, Pushed},
+    figures::{Figures, Pushed},
 };
 use crate::{
     cli::Demo,
     interrupt,
     metrics::Metrics,
-    simulator::{self, Verified},
+    simulator::{self, Consented, Verified},
     stack::{self, Apollo, DATABASE, Layout, Purpose, Stack},
     ui, up,
 };
@@ -70,7 +70,8 @@ fn measure(options: &Demo, stack: &Stack, apollo: &Apollo) -> Result<Figures> {
     let drained_at = ui::timed("wait until the queues are empty", || drain.wait())?;
     let metrics = Metrics::fetch(&apollo.worker_metrics())?;
     let verified: Verified = ui::timed("compare the database with the simulator's expectation", || {
-        simulator.run("verify", &["--database-url", &stack.postgres.url(DATABASE)])
+        let database = stack.postgres.url(DATABASE);
+        simulator.run("verify", &["--database-url", &database, "--files", &participants])
     })?;
     let programs = apollo.receivers.iter().chain(&apollo.workers);
     let mut peak_memory: Vec<_> =

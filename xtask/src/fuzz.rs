@@ -76,6 +76,8 @@ fn build() -> Result<()> {
             "fuzz-entry",
             "--bin",
             "fuzz-split",
+            "--bin",
+            "fuzz-fit",
         ])
         .env("RUSTC_WORKSPACE_WRAPPER", workspace::root().join("fuzz/instrument.sh"));
     ui::timed("build the fuzz targets", || {

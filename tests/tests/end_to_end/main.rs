@@ -12,6 +12,7 @@ mod database;
 mod database_faults;
 mod dead_letters;
 mod edge;
+mod files;
 mod garmin_fields;
 mod hostile;
 mod ingest;

@@ -1,5 +1,6 @@
 //! The example queries of docs/data.md, over simulated data.
 
+use apollo_simulator::fit;
 use apollo_simulator::plan::Plan;
 use apollo_simulator::sender::{SendOptions, send};
 use apollo_tests::Result;
@@ -23,6 +24,11 @@ async fn every_example_query_finds_something() -> Result<()> {
     )
     .execute(&site.pool)
     .await?;
+
+    let user_id: String =
+        sqlx::query_scalar("SELECT min(user_id) FROM garmin_oauth.subject").fetch_one(&site.pool).await?;
+    let file = super::files::file_id(&user_id, 1, "FIT");
+    super::files::keep(&site, &file, 1, &fit::activity(1, 1_794_265_200, 120)).await?;
 
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/queries");
     for entry in fs::read_dir(folder)? {

@@ -1,5 +1,6 @@
 //! The views, over the rows of hostile entries: lists hold whatever Garmin sent, and no view may fail on it.
 
+use apollo_simulator::fit;
 use apollo_tests::Result;
 use apollo_tests::site::Site;
 use apollo_worker::summaries::Registry;
@@ -129,6 +130,9 @@ async fn no_view_fails_on_what_an_entry_may_hold() -> Result<()> {
         let rows: i64 = sqlx::query_scalar(AssertSqlSafe(sql)).fetch_one(&site.pool).await?;
         assert_eq!(rows, 3, "{}", table.summary_type.key);
     }
+
+    let activity = fit::activity(1, 1_794_265_200, 20);
+    super::files::keep(&site, &super::files::file_id("u0", 1, "FIT"), 1, &activity).await?;
 
     let views: Vec<String> = sqlx::query_scalar(
         "SELECT relname::text FROM pg_class

@@ -42,7 +42,7 @@ fn moment(microseconds: i64) -> Result<OffsetDateTime> {
 }
 
 /// Puts on record that a user withdrew at `end`.
-async fn withdraw(site: &Site, user_id: &str, end: i64) -> Result<()> {
+pub(super) async fn withdraw(site: &Site, user_id: &str, end: i64) -> Result<()> {
     let mut transaction = site.pool.begin().await?;
     accounts::deregister(&mut transaction, user_id, moment(end)?).await?;
     Ok(transaction.commit().await?)
@@ -65,9 +65,15 @@ fn keyring() -> Result<Keyring> {
     Ok(Keyring::new(&SecretsConfig { keys: SECRETS_KEYS.into() })?)
 }
 
-async fn purge(site: &Site, user_id: &str) -> Result<Removed> {
+pub(super) async fn purge(site: &Site, user_id: &str) -> Result<Removed> {
     let withdrawal = Withdrawal::new(site.pool.clone(), Arc::new(keyring()?), Arc::new(Registry::new()))?;
     Ok(withdrawal.purge(user_id, &CancellationToken::new()).await?)
+}
+
+/// Erases a subject behind whom is the user u, who has withdrawn.
+pub(super) async fn erase(site: &Site, subject_id: &str) -> Result<Removed> {
+    let withdrawal = Withdrawal::new(site.pool.clone(), Arc::new(keyring()?), Arc::new(Registry::new()))?;
+    Ok(withdrawal.erase(subject_id, "u", &CancellationToken::new(), |_| {}).await?)
 }
 
 /// Publishes a notification, and waits until the worker has acknowledged `messages` in all.

@@ -3,11 +3,11 @@
 //! By the library rustyfit. It reads a stream message by message in a buffer of fixed size, so that what a file can cost is
 //! bounded here; fields keep the numbers of the file, with the names, scales and units of Garmin's profile; unknown
 //! messages and fields, chained files and big-endian ones are read; and what is damaged is an error. Of the others,
-//! fitparser panics on some damaged headers, writes to stderr and refuses a whole file for one developer field without
-//! a description; fit-rust knows a part of the profile only and is not kept up. Two of its habits are worked around:
-//! it derives fields from others with a loss in the last digit, so it is told not to; and it reads a field as the type
-//! that the profile has, whatever type the file declares, so a field of another type is not taken from it but named
-//! in [`Recording::unread`].
+//! fitparser panics on some damaged headers, writes to stderr, and refuses a whole file for one developer field without
+//! a description; fit-rust checks no checksum, passes over data that it cannot place, and reads the first file of a chain
+//! only. Two of rustyfit's habits are worked around: it derives fields from others with a loss in the last digit, so it is
+//! told not to; and it reads a field as the type that the profile has, whatever type the file declares, so a field of
+//! another type is not taken from it but named in [`Recording::unread`].
 //!
 //! All or nothing: of a file that is damaged anywhere nothing is shown, and its bytes are kept for a better parser.
 
@@ -271,14 +271,16 @@ fn name(message: MesgNum, number: u8) -> String {
         .map_or_else(|| format!("unknown_{number}"), |field| field.name().to_owned())
 }
 
-/// Whether the library reads a field as it is declared: the profile does not know it, or has it with numbers of
-/// the same form and as many of them.
+/// Whether the library reads a field as it is declared: whole numbers of its type, and, where the profile knows the
+/// field, of the form that it has there, and not several where it has one.
 fn is_read_rightly(message: MesgNum, declared: &FieldDefinition) -> bool {
-    let Some(known) = field_reference(message, declared.num) else { return true };
-    let (of_file, of_profile) = (declared.base_type, known.base_type());
-    let size = of_profile.size().max(1);
-    let fits = if known.array() { declared.size.is_multiple_of(size) } else { declared.size == size };
-    form(of_file) == form(of_profile) && (fits || of_profile == FitBaseType::STRING)
+    let size = declared.base_type.size();
+    let is_whole = size > 0 && declared.size > 0 && declared.size.is_multiple_of(size);
+    is_whole
+        && field_reference(message, declared.num).is_none_or(|known| {
+            let may_be_longer = known.array() || known.base_type() == FitBaseType::STRING;
+            form(declared.base_type) == form(known.base_type()) && (may_be_longer || declared.size == size)
+        })
 }
 
 /// Types of one form differ only in which value means that it is missing.

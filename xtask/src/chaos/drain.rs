@@ -13,8 +13,8 @@ use crate::{metrics::Metrics, stack::wait_until, ui};
 
 /// Where messages stay that cannot be handled.
 const DEAD: &str = "apollo.dead";
-/// Where pings wait for the lane that will serve them: what is in there is where it belongs.
-const PULL: &str = "apollo.pull";
+/// Where messages wait that are put off: above all pings of the files of those who have not consented, for a day.
+const RETRY: &str = "apollo.retry.";
 /// Without any progress for this long there will be none.
 const STALLED: Duration = Duration::from_secs(90);
 const LIMIT: Duration = Duration::from_secs(24 * 3600);
@@ -89,7 +89,7 @@ impl Held {
         Ok(Self {
             is_known: true,
             spooled: receivers.sum("apollo_receiver_spool_messages", &[]) as u64,
-            queued: sum(|queue| queue != DEAD && queue != PULL),
+            queued: sum(|queue| queue != DEAD && !queue.starts_with(RETRY)),
             dead: sum(|queue| queue == DEAD),
         })
     }

@@ -43,7 +43,7 @@ pub(super) struct LoadOptions {
 
 impl LoadOptions {
     /// The simulator's options that say what is sent: more than can be.
-    fn plan(&self) -> Vec<String> {
+    pub(super) fn plan(&self) -> Vec<String> {
         let notifications = self.rate * self.lasts.as_secs_f64();
         let users = (2.0 * notifications / (NOTIFICATIONS_A_USER_DAY * DAYS)).max(FEWEST_USERS).ceil();
         let mut plan =
@@ -98,12 +98,11 @@ impl Load {
         let (acknowledged, probed) =
             (folder.path().join("acknowledged.log"), folder.path().join("probed.log"));
         let plan = options.plan();
-        let push = program("push", &acknowledged).args(&plan).args([
-            "--rate",
-            &options.rate.to_string(),
-            "--max-attempts",
-            ATTEMPTS,
-        ]);
+        let push = program("push", &acknowledged)
+            .args(&plan)
+            .args(["--garmin", &site.apollo.garmin.url])
+            .args(["--rate", &options.rate.to_string()])
+            .args(["--max-attempts", ATTEMPTS]);
         let push = Process::start(folder, push)?;
         let probe = Process::start(folder, program("probe", &probed))?;
         wait_until("the simulator sends", Duration::from_secs(30), || Ok(acknowledged.exists()))?;

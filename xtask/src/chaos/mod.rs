@@ -17,13 +17,13 @@ mod storm;
 mod watch;
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     fs,
     path::{Path, PathBuf},
     time::Duration,
 };
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 
 pub use self::report::Report;
 use self::{
@@ -39,13 +39,15 @@ use self::{
 use crate::{
     cli::Chaos,
     interrupt::Interrupted,
-    simulator::{self, Verified},
+    simulator::{self, Consented, Verified},
     stack::{self, DATABASE, Purpose, Stack, StackFolder},
     ui, up, workspace,
 };
 
 /// Garmin's id of the user whom the simulator's probes are about.
 const PROBE_USER: &str = "apollo-probe";
+/// How many of the plan's users consent.
+const PARTICIPANTS: u32 = 20;
 /// How much longer than the storm there is something to send: its last round may end late.
 const MARGIN: Duration = Duration::from_secs(300);
 
@@ -113,11 +115,13 @@ pub(crate) fn command(options: &Chaos) -> Result<()> {
 /// Something does not start, or does not become whole again.
 pub fn run(options: &ChaosOptions) -> Result<Report> {
     let kinds = kind::named(&options.faults)?;
+    let ChaosOptions { lasts, seed, rate, sample_interval, .. } = *options;
+    let load = LoadOptions { lasts: lasts + MARGIN, rate, seed, sample_interval };
     let stack = ui::timed("start PostgreSQL and RabbitMQ", || Stack::start("chaos"))?;
     let folder = stack.folder.clone();
     let what = format!("migrate; start nginx, {RECEIVERS} receivers, {WORKERS} workers");
-    let mut site = ui::timed(what, || Site::start(stack, &options.binaries))?;
-    let outcome = measure(&mut site, options, kinds);
+    let mut site = ui::timed(what, || Site::start(stack, &options.binaries, load.plan()))?;
+    let outcome = measure(&mut site, options, &load, kinds);
     ui::timed("stop everything", || {
         drop(site);
         Ok(())
@@ -133,15 +137,20 @@ pub fn run(options: &ChaosOptions) -> Result<Report> {
     outcome
 }
 
-fn measure(site: &mut Site, options: &ChaosOptions, kinds: Vec<&'static Kind>) -> Result<Report> {
+fn measure(
+    site: &mut Site,
+    options: &ChaosOptions,
+    load: &LoadOptions,
+    kinds: Vec<&'static Kind>,
+) -> Result<Report> {
     let (kinds, left_out): (Vec<_>, Vec<_>) =
         kinds.into_iter().partition(|kind| site.disk.is_some() || kind.action != Action::FillDisk);
     if kinds.is_empty() {
         bail!("none of these faults can be made here: there is no small disk");
     }
-    let ChaosOptions { lasts, seed, rate, sample_interval, .. } = *options;
-    let load = LoadOptions { lasts: lasts + MARGIN, rate, seed, sample_interval };
-    let mut load = Load::start(site, &options.binaries, &load)?;
+    let ChaosOptions { lasts, seed, .. } = *options;
+    ui::timed(format_args!("{PARTICIPANTS} participants consent"), || consent(site, options, load))?;
+    let mut load = Load::start(site, &options.binaries, load)?;
     let watch = Watch::start(site);
     let schedule = Schedule::new(seed, kinds, RECEIVERS, WORKERS);
     ui::step(format_args!("break things for {} s, seed {seed}", lasts.as_secs()));
@@ -173,6 +182,7 @@ fn measure(site: &mut Site, options: &ChaosOptions, kinds: Vec<&'static Kind>) -
         redelivered: samples.redeliveries,
         dead_letters: drained.dead,
         peak_memory: samples.peak_memory,
+        callbacks: callbacks(site)?,
         rows,
         notes,
     })
@@ -184,6 +194,26 @@ fn verify(site: &Site, load: &Load, binaries: &Path) -> Result<Verified> {
     let record = ["--record".to_owned(), load.acknowledged.display().to_string()];
     let arguments = options.iter().chain(&leave_out).chain(&record).chain(&load.plan);
     simulator::run(binaries, &site.stack.folder, "verify", arguments)
+}
+
+/// A few of the plan's users consent while everything is whole, so that there are files to fetch later.
+fn consent(site: &Site, options: &ChaosOptions, load: &LoadOptions) -> Result<()> {
+    let edge = &site.apollo.nginx.address;
+    let edge =
+        [format!("--url={}", edge.url()), format!("--ca-file={}", edge.certificate_authority.display())];
+    let participants = [format!("--participants={PARTICIPANTS}")];
+    let arguments = edge.into_iter().chain(participants).chain(load.plan());
+    let consented: Consented = simulator::run(&options.binaries, &site.stack.folder, "consent", arguments)?;
+    ensure!(consented.all_linked(), "not every participant's account was linked: {consented}");
+    Ok(())
+}
+
+/// What became of the activity files that were announced: how many are in which state.
+fn callbacks(site: &Site) -> Result<BTreeMap<String, u64>> {
+    let query = "SELECT state, count(*) FROM garmin_pull.callback GROUP BY state";
+    let rows = site.stack.postgres.address.query(DATABASE, query)?;
+    let states = rows.lines().filter_map(|row| row.split_once('|'));
+    Ok(states.filter_map(|(state, count)| Some((state.to_owned(), count.parse().ok()?))).collect())
 }
 
 /// How many of the probes that were answered 200 have no row. Those that were not may have one.

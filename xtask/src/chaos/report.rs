@@ -36,6 +36,9 @@ pub struct Report {
     pub(super) dead_letters: u64,
     /// In bytes, by program.
     pub(super) peak_memory: BTreeMap<String, u64>,
+    /// Activity files by the state of their URLs. A file can be had once: one whose worker was killed while it fetched
+    /// is gone, which is nobody's fault.
+    pub(super) callbacks: BTreeMap<String, u64>,
     pub(super) rows: Verified,
     /// What programs did that they must not do whatever happens.
     pub(super) notes: Vec<String>,
@@ -138,6 +141,9 @@ impl fmt::Display for Report {
         row("until spools and queues were empty", format!("{:.1} s", self.drained_seconds))?;
         row("messages left in them", count(self.left_over))?;
         row("dead letters", count(self.dead_letters))?;
+        for (state, files) in &self.callbacks {
+            row(&format!("activity files {state}"), count(*files))?;
+        }
         row("probes lost", count(self.probes_lost))?;
         let rows = &self.rows;
         row("rows compared", count(rows.compared))?;

@@ -36,8 +36,9 @@ struct Links {
 }
 
 impl Site {
-    /// Starts Apollo on a stack, with the programs in the folder `binaries`.
-    pub(super) fn start(stack: Stack, binaries: &Path) -> Result<Self> {
+    /// Starts Apollo on a stack, with the programs in the folder `binaries`; `plan` are the simulator's options that say
+    /// who has an account at Garmin.
+    pub(super) fn start(stack: Stack, binaries: &Path, plan: Vec<String>) -> Result<Self> {
         let disk = SmallDisk::start(&stack.folder, SMALL_DISK_BYTES);
         let disk =
             disk.inspect_err(|error| ui::detail(format_args!("there is no small disk: {error:#}"))).ok();
@@ -45,7 +46,7 @@ impl Site {
         let layout = Layout {
             receivers: links.receivers(&stack, disk.as_ref())?,
             workers: links.workers(&stack),
-            accounts: vec!["--users".to_owned(), "1".to_owned()],
+            accounts: plan,
         };
         let apollo = Apollo::start(&stack, binaries, layout)?;
         Ok(Self { apollo, disk, links, stack })

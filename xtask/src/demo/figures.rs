@@ -5,34 +5,10 @@ use std::{collections::BTreeMap, fmt, time::Duration};
 use indicatif::{HumanBytes, HumanCount};
 use serde::Deserialize;
 
-use crate::{metrics::Metrics, simulator::Verified};
-
-/// The result of `apollo-simulator consent --json`, as far as the table needs it.
-#[derive(Debug, Deserialize)]
-pub(super) struct Consented {
-    participants: u64,
-    outcomes: BTreeMap<String, u64>,
-    latency: Latency,
-    first_problem: Option<String>,
-}
-
-impl Consented {
-    fn linked(&self) -> u64 {
-        self.outcomes.get("linked").copied().unwrap_or_default()
-    }
-
-    /// Whether everybody's account was linked.
-    pub(super) fn all_linked(&self) -> bool {
-        self.linked() == self.participants
-    }
-}
-
-impl fmt::Display for Consented {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "{:?}", self.outcomes)?;
-        self.first_problem.iter().try_for_each(|problem| write!(formatter, "; {problem}"))
-    }
-}
+use crate::{
+    metrics::Metrics,
+    simulator::{Consented, Latency, Verified},
+};
 
 /// The result of `apollo-simulator push --json`, as far as the table needs it.
 #[derive(Debug, Deserialize)]
@@ -47,14 +23,6 @@ pub(super) struct Pushed {
     /// From the first POST to the last answer.
     pub(super) seconds: f64,
     pub(super) latency: Latency,
-}
-
-/// How long Garmin waits for a 200, or a participant from the form to the outcome.
-#[derive(Debug, Deserialize)]
-pub(super) struct Latency {
-    p50_ms: f64,
-    p99_ms: f64,
-    max_ms: f64,
 }
 
 /// Everything that the table shows.
@@ -74,6 +42,16 @@ impl Figures {
     /// How many messages and entries could not be handled.
     pub(super) fn dead_letters(&self) -> u64 {
         self.metrics.sum("apollo_worker_dead_letters_total", &[]) as u64
+    }
+
+    /// How often Garmin was asked for what pings announced, by its answer.
+    fn fetched(&self) -> impl Iterator<Item = (String, u64)> {
+        [("pull", "pulls"), ("activity_file", "activity files")].into_iter().flat_map(|(call, what)| {
+            let answers = self.metrics.sums_by("apollo_garmin_requests_total", &[("call", call)], "status");
+            answers
+                .into_iter()
+                .map(move |(status, times)| (format!("  {what} answered {status}"), times as u64))
+        })
     }
 
     fn lag(&self, quantile: f64) -> String {
@@ -103,15 +81,11 @@ impl fmt::Display for Figures {
             format!("{:.1} / {:.1} / {:.1} ms", latency.p50_ms, latency.p99_ms, latency.max_ms),
         )?;
         row(
-            "pings / notifications with them repeated",
+            "pings / notifications repeated",
             format!("{} / {}", count(pushed.pings), count(pushed.repeated)),
         )?;
-        for (call, what) in [("pull", "pulls answered"), ("activity_file", "activity files answered")] {
-            for (status, number) in
-                self.metrics.sums_by("apollo_garmin_requests_total", &[("call", call)], "status")
-            {
-                row(&format!("  {what} {status}"), count(number as u64))?;
-            }
+        for (what, times) in self.fetched() {
+            row(&what, count(times))?;
         }
         row("summaries sent", count(summaries))?;
         for (outcome, number) in self.metrics.sums_by("apollo_worker_summaries_total", &[], "outcome") {
@@ -134,6 +108,10 @@ impl fmt::Display for Figures {
                 count(verified.different),
                 count(verified.unexpected + verified.of_others)
             ),
+        )?;
+        row(
+            "activity files / missing / different",
+            [verified.files, verified.files_missing, verified.files_different].map(count).join(" / "),
         )?;
         for difference in &verified.differences {
             writeln!(formatter, "{difference}")?;

@@ -31,7 +31,7 @@ const ODD: [&str; 12] = [
 
 /// One program with what it is to fuzz.
 pub(super) struct Target {
-    /// `notification`, `split`, or the top-level key of the type whose entries are fuzzed.
+    /// `notification`, `split`, `fit`, or the top-level key of the type whose entries are fuzzed.
     pub(super) name: String,
     /// What the program reads first.
     seeds: Vec<Vec<u8>>,
@@ -52,6 +52,7 @@ impl Target {
         let whole = [
             Self { name: "notification".to_owned(), seeds: bodies },
             Self { name: "split".to_owned(), seeds: split },
+            Self { name: "fit".to_owned(), seeds: vec![fit_file()] },
         ];
         let of_types = entries.into_iter().map(|(name, seeds)| Self { name, seeds });
         Ok(whole.into_iter().chain(of_types).collect())
@@ -78,6 +79,7 @@ impl Target {
         Ok(match self.name.as_str() {
             "notification" => Command::new(program("fuzz-notification")?),
             "split" => Command::new(program("fuzz-split")?),
+            "fit" => Command::new(program("fuzz-fit")?),
             key => {
                 let mut command = Command::new(program("fuzz-entry")?);
                 command.env("APOLLO_FUZZ_KEY", key);
@@ -120,6 +122,24 @@ fn names(value: &Value, words: &mut BTreeSet<String>) {
         Value::Array(values) => values.iter().for_each(|value| names(value, words)),
         _ => {}
     }
+}
+
+/// A FIT file with a message of each kind that is looked into; the target sees to length and checksum.
+fn fit_file() -> Vec<u8> {
+    const HEADER: [u8; 14] = *b"\x0e\x20\0\0\0\0\0\0.FIT\0\0";
+    const CHECKSUM: [u8; 2] = [0; 2];
+    let messages: [&[u8]; 4] = [
+        // A developer's field: index, number, type (one byte), name.
+        b"\x40\0\0\xce\0\x04\0\x01\x02\x01\x01\x02\x02\x01\x02\x03\x04\x07\0\0\x09\x02abc\0",
+        // A record: time, latitude, heart rate, power, temperature, and the developer's field.
+        b"\x61\0\0\x14\0\x05\xfd\x04\x86\0\x04\x85\x03\x01\x02\x07\x02\x84\x0d\x01\x01\x01\x09\x01\0\
+          \x01\0\0\0\x40\0\0\0\x20\x8d\xfa\0\x15\x4d",
+        // A lap: time, beginning, what ended it.
+        b"\x42\0\0\x13\0\x03\xfd\x04\x86\x02\x04\x86\x18\x01\0\x02\x09\0\0\x40\0\0\0\x40\x07",
+        // A session, big-endian: sport, and a list of numbers that the profile does not know.
+        b"\x43\0\x01\0\x12\x02\x05\x01\0\xc8\x04\x84\x03\x02\0\x01\0\x02",
+    ];
+    [&HEADER, messages.concat().as_slice(), &CHECKSUM].concat()
 }
 
 fn samples() -> Result<Vec<Value>> {

@@ -76,13 +76,14 @@ fn files_of_a_chain_are_read_one_after_the_other() {
 
 #[test]
 fn a_field_of_another_type_than_the_profiles_is_named_and_not_guessed() {
-    // heart_rate in four bytes, power as two numbers, and the time as it should be.
-    let fields = [[253, 4, UINT32], [3, 4, UINT32], [7, 4, UINT16]];
+    // heart_rate in four bytes, power as two numbers, half a number, none, and the time as it should be.
+    let fields = [[253, 4, UINT32], [3, 4, UINT32], [7, 4, UINT16], [200, 1, UINT16], [201, 0, UINT16]];
     let mut messages = definition(RECORD, &fields, &[]);
     messages.push(0);
-    messages.extend([1; 12]);
+    messages.extend([1; 13]);
     let recording = parsed(&file(&messages));
-    assert_eq!(recording.unread, ["record.heart_rate", "record.power"].map(str::to_owned).into());
+    let unread = ["record.heart_rate", "record.power", "record.unknown_200", "record.unknown_201"];
+    assert_eq!(recording.unread, unread.map(str::to_owned).into());
     assert_eq!((recording.records.heart_rate, recording.records.extra), (vec![None], vec![None]));
     assert!(recording.records.time[0].is_some());
 }
