@@ -150,9 +150,9 @@ impl Status {
             text.push_str(&self.reasons());
         }
         if let Some(until) = self.pause {
+            let until = output::moment(Some(until));
             text.push_str(&format!(
-                "\nGarmin has asked for a pause: until {}\n",
-                output::moment(Some(until))
+                "\nno worker asks Garmin before {until}: it wants a pause, or is in trouble\n"
             ));
         }
         if !self.left.is_zero() {
