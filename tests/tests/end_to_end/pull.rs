@@ -224,10 +224,11 @@ async fn each_answer_of_garmins_has_its_consequence() -> Result<()> {
     following.has_steps("renewed", 5).await?;
     assert_eq!((garmin.count(Call::Refresh), garmin.count(Call::Pull)), (1, 11));
 
-    // When that does not help, the user has to consent again.
+    // When that does not help, and Garmin takes the token for nothing else, the user has to consent again.
     following.study.link_by_oauth2("ended").await?;
     garmin.fail_next(Call::Pull, Failure::Status(401));
     garmin.fail_next(Call::Pull, Failure::Status(401));
+    garmin.fail_next(Call::Permissions, Failure::Status(401));
     following.post(&following.upload("ended", 6)?).await?;
     let refused =
         "SELECT count(*) FROM garmin_oauth.access_token WHERE user_id = 'ended' AND refused_at IS NOT NULL";
@@ -238,6 +239,13 @@ async fn each_answer_of_garmins_has_its_consequence() -> Result<()> {
     assert_eq!(listed.matches("needs consent").count(), 1, "{listed}");
     // Then what was announced meanwhile comes.
     following.study.link_by_oauth2("ended").await?;
+
+    // When it does take it for something else, the fault is Garmin's, and passes.
+    following.study.link_by_oauth2("not ended").await?;
+    garmin.fail_next(Call::Pull, Failure::Status(401));
+    garmin.fail_next(Call::Pull, Failure::Status(401));
+    following.post(&following.upload("not ended", 9)?).await?;
+    following.has_steps("not ended", 9).await?;
 
     // What may go better is tried again, and nobody asks meanwhile.
     for (number, failure) in [Failure::Status(503), Failure::Drop, Failure::Nonsense].into_iter().enumerate()
@@ -320,7 +328,7 @@ async fn a_developer_pulls_with_the_portals_token() -> Result<()> {
     let pull = |token: &str| {
         let from = (OffsetDateTime::now_utc() - Duration::days(2)).format(&Rfc3339)?;
         let subject = ["pull", "--subject", "subject of u", "--type", "dailies", "--from", &from];
-        Ok::<_, apollo_tests::Error>(study.run(&[&subject, &["--garmin-pull-token", token][..]].concat())?)
+        study.run(&[&subject, &["--garmin-pull-token", token][..]].concat())
     };
     let refused = pull("a wrong one")?;
     let said = String::from_utf8(refused.stderr)?;
