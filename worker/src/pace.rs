@@ -134,7 +134,7 @@ impl Pace {
     /// Waits until a request is granted.
     ///
     /// # Errors
-    /// [`AccountError::Paused`] if that would take longer than [`LONGEST_WAIT`], or `stop` came first.
+    /// [`AccountError::Paused`] if that would take longer than `LONGEST_WAIT`, or `stop` came first.
     pub async fn wait(&self, stop: &CancellationToken) -> Result<(), AccountError> {
         loop {
             match self.requests(NonZeroU32::MIN).await? {

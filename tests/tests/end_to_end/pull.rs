@@ -324,11 +324,12 @@ async fn a_developer_pulls_with_the_portals_token() -> Result<()> {
     study.link_by_oauth2("u").await?;
     // Nobody tells of these.
     following.upload("u", 1)?;
-    following.upload("u", 2)?;
+    let to = upload_end(&following.upload("u", 2)?)?;
+    let from = (to - Duration::hours(30)).format(&Rfc3339)?;
+    let to = to.format(&Rfc3339)?;
     let pull = |token: &str| {
-        let from = (OffsetDateTime::now_utc() - Duration::days(2)).format(&Rfc3339)?;
-        let subject = ["pull", "--subject", "subject of u", "--type", "dailies", "--from", &from];
-        study.run(&[&subject, &["--garmin-pull-token", token][..]].concat())
+        let what = ["pull", "--subject", "subject of u", "--type", "dailies", "--from", &from, "--to", &to];
+        study.run(&[&what, &["--garmin-pull-token", token][..]].concat())
     };
     let refused = pull("a wrong one")?;
     let said = String::from_utf8(refused.stderr)?;
@@ -339,9 +340,22 @@ async fn a_developer_pulls_with_the_portals_token() -> Result<()> {
         assert!(pulled.status.success() && said.contains("2 summaries pulled"), "{said}");
         following.has_steps("u", 2).await?;
     }
-    // Three ranges of a day at most: what is newer than the pull is not overwritten by it.
-    let newer = following.upload("u", 3)?;
-    following.post(&newer).await?;
+    following.post(&following.upload("u", 3)?).await?;
     following.has_steps("u", 3).await?;
+    // What is newer than the range is not overwritten by it.
+    assert!(pull(&study.garmin.pull_token())?.status.success());
+    let stale = async || {
+        let labels = ["outcome=\"stale\"", "type=\"dailies\""];
+        (following.worker.metric("apollo_worker_summaries_total", &labels).await.ok()? >= 1.0).then_some(())
+    };
+    eventually("what was pulled is older", stale).await?;
+    assert_eq!(following.steps("u").await?, Some(3));
     Ok(())
+}
+
+/// The end of the upload range in the callback URL of a ping for one user.
+fn upload_end(ping: &str) -> Result<OffsetDateTime> {
+    let (_, rest) = ping.split_once("uploadEndTimeInSeconds=").ok_or("no range")?;
+    let digits: String = rest.chars().take_while(char::is_ascii_digit).collect();
+    Ok(OffsetDateTime::from_unix_timestamp(digits.parse()?)?)
 }

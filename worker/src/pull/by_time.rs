@@ -80,13 +80,14 @@ impl Puller {
             }
         });
         let fetched = asked.await?;
+        let arrived_at = Microseconds::now();
         let named = (user_id, endpoint.key, range.after.unix_timestamp(), range.until.unix_timestamp());
         let source = Source {
             endpoint,
             user_id,
             digest: Sha256::digest(format!("{named:?}")).into(),
-            uploaded_at: Microseconds(range.until.unix_timestamp().saturating_mul(1_000_000)),
-            arrived_at: Microseconds::now(),
+            uploaded_at: Microseconds(range.until.unix_timestamp().saturating_mul(1_000_000)).min(arrived_at),
+            arrived_at,
         };
         let pulled = pulled::notifications(&fetched.body, &source, None)
             .ok_or_else(|| GarminError::no_array(Call::Pull))?;

@@ -215,7 +215,7 @@ pub async fn mark_refused(connection: &mut PgConnection, id: i64) -> sqlx::Resul
 }
 
 /// Makes the renewal of a token due that Garmin has refused before its time. False if it is not stored like this any more,
-/// or a worker is renewing it: it has claimed it for [`CLAIM`].
+/// or a worker is renewing it: it has claimed it for `CLAIM`.
 ///
 /// # Errors
 /// PostgreSQL's.
