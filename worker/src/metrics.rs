@@ -1,6 +1,7 @@
 //! The worker's metrics (design.md section 7), in one structure.
 
 use crate::account::Event;
+use crate::backfill::State;
 use crate::files::Kept;
 use crate::garmin::Call;
 use crate::message::{Destination, Outgoing};
@@ -30,6 +31,7 @@ pub struct Metrics {
     callbacks: IntCounterVec,
     activity_files: IntCounterVec,
     last_notification: GaugeVec,
+    backfill_ranges: GaugeVec,
 }
 
 /// Powers of two up to the largest batch that configuration allows in practice.
@@ -70,6 +72,14 @@ impl Metrics {
             &["type"],
         )?;
         registry.register(Box::new(last_notification.clone()))?;
+        let backfill_ranges = GaugeVec::new(
+            Opts::new(
+                "apollo_backfill_ranges",
+                "Ranges of history by state, as of the last minute; every worker of the lane pull tells the same.",
+            ),
+            &["state"],
+        )?;
+        registry.register(Box::new(backfill_ranges.clone()))?;
         Ok(Self {
             messages: counter(
                 "apollo_worker_messages_total",
@@ -133,6 +143,7 @@ impl Metrics {
                 &["media", "outcome"],
             )?,
             last_notification,
+            backfill_ranges,
             registry,
         })
     }
@@ -210,6 +221,11 @@ impl Metrics {
     pub fn asked_garmin(&self, call: Call, status: Option<u16>) {
         let status = status.map_or_else(|| "error".to_owned(), |status| status.to_string());
         self.garmin_requests.with_label_values(&[call.name(), &status]).inc();
+    }
+
+    /// So many ranges of history are in this state.
+    pub fn backfill_ranges(&self, state: State, ranges: i64) {
+        self.backfill_ranges.with_label_values(&[state.name()]).set(ranges as f64);
     }
 
     /// Unknown fields were kept in `extra`.

@@ -137,7 +137,7 @@ async fn every_answer_of_garmins_has_its_consequence() -> Result<()> {
     place.garmin.set_permissions("no history", &["HEALTH_EXPORT", "ACTIVITY_EXPORT"]);
     place.garmin.set_permissions("health", &["HEALTH_EXPORT", HISTORY]);
     place.garmin.disconnect("gone");
-    let _worker = place.worker().await?;
+    let worker = place.worker().await?;
 
     let (from, to) = (days_ago(300), days_ago(0));
     let all = ["backfill", "--all", "--types", "dailies,hrv,activities", "--from", &from, "--to", &to];
@@ -215,6 +215,7 @@ async fn every_answer_of_garmins_has_its_consequence() -> Result<()> {
     let told = place.site.printed(&asked, 1)?;
     assert!(told.contains("something else") && told.contains("1 ranges have failed"), "{told}");
     assert!(place.site.printed(&asked, 0)?.contains("1 ranges to be asked for, 1 of them anew"));
+    assert_eq!(worker.metric("apollo_backfill_ranges", &["state=\"pending\""]).await?, 0.0);
     Ok(())
 }
 
@@ -236,7 +237,7 @@ async fn what_cannot_be_asked_for_is_told_in_a_sentence() -> Result<()> {
     let two =
         ["--all", "--from", "2026-01-01", "--to", "2026-01-31", "--types", "sleeps,activities", "--detach"];
     assert!(refused(&two, 0)?.contains("2 ranges to be asked for"));
-    assert!(refused(&["status"], 0)?.contains("about 1 minute left"));
+    assert!(refused(&["status"], 0)?.contains("about 40 seconds left"));
     assert!(refused(&["cancel", "--types", "sleeps"], 0)?.contains("1 ranges cancelled"));
     assert_eq!(place.ranges("state = 'cancelled' AND summary_type = 'sleeps'").await?, 1);
     assert_eq!(place.ranges("state = 'pending'").await?, 1);
@@ -248,17 +249,8 @@ async fn what_cannot_be_asked_for_is_told_in_a_sentence() -> Result<()> {
 #[tokio::test(flavor = "multi_thread")]
 async fn history_of_a_new_participant_is_asked_for_when_it_is_permitted() -> Result<()> {
     let study = Study::new(OauthVersion::Two, &[]).await?;
-    let garmin = study.garmin_options();
-    let mut arguments = vec![
-        "--lanes",
-        "summaries,account,pull",
-        "--garmin-key-kind",
-        "production",
-        "--garmin-backfill-days",
-        "10",
-    ];
-    arguments.extend(garmin.iter().map(String::as_str));
-    let worker = study.site.worker(&arguments).await?;
+    let options = ["--garmin-backfill-days", "10", "--garmin-backfill-days-per-minute", "10000"];
+    let worker = study.following_worker(&options).await?;
     let consent = async |permissions: &[&str]| {
         let participant = study.participant();
         participant.begin("P-1").await?.agree_to(ADA, permissions).await?.outcome().await

@@ -207,9 +207,9 @@ async fn whatever_comes_is_kept_and_taken_out_as_it_was() -> Result<()> {
     assert!(told.starts_with("4 files written to out"), "{told}");
     let out = folder.path().join("out");
     let files = [
-        ("P%201/1-file-fit.fit", good.as_slice()),
-        ("P%201/2-file-fit.fit", &damaged),
-        ("v/3-file-gpx.gpx", GPX),
+        ("P%201/1-file+FIT.fit", good.as_slice()),
+        ("P%201/2-file+FIT.fit", &damaged),
+        ("v/3-file+GPX.gpx", GPX),
         ("%2E.%2Fv/4-file.bin", b""),
     ];
     for (path, content) in files {
@@ -217,12 +217,12 @@ async fn whatever_comes_is_kept_and_taken_out_as_it_was() -> Result<()> {
     }
     let manifest = fs::read_to_string(out.join("manifest.csv"))?;
     let digest = files::digest(GPX).map(|byte| format!("{byte:02x}")).concat();
-    let line = format!("v/3-file-gpx.gpx,,v,3,GPX,gpx,2026-11-10T00:00:00Z,{},{digest}", GPX.len());
+    let line = format!("v/3-file+GPX.gpx,,v,3,GPX,gpx,2026-11-10T00:00:00Z,{},{digest}", GPX.len());
     assert!(manifest.lines().any(|found| found == line), "{line}: {manifest}");
     assert_eq!(manifest.lines().count(), 1 + files.len());
 
-    fs::remove_file(out.join("v/3-file-gpx.gpx"))?;
-    fs::write(out.join("P%201/1-file-fit.fit"), "altered")?;
+    fs::remove_file(out.join("v/3-file+GPX.gpx"))?;
+    fs::write(out.join("P%201/1-file+FIT.fit"), "altered")?;
     let told = printed(&run(&site, folder.path(), &all)?);
     assert!(told.contains("1 files written to out, 1 replaced by newer versions, 2 there already"), "{told}");
     let some = ["export", "--to", "some", "--subject", "P 1", "--type", "fit", "--from", "2026-10-26"];

@@ -205,37 +205,49 @@ async fn each_answer_of_garmins_has_its_consequence() -> Result<()> {
         following.post(&following.upload(&user_id, 1)?).await?;
         assert_eq!(following.becomes(&user_id, state).await?, Some(status), "{failure:?}");
     }
-    let reasons: Vec<String> =
-        following.dead_letters(2).await?.into_iter().map(|(reason, _)| reason).collect();
-    assert_eq!(
-        reasons,
-        ["garmin_refused", "garmin_refused"],
-        "what is gone or not permitted is no dead letter"
-    );
     assert_eq!(garmin.count(Call::Pull), 7, "none of them is asked for twice");
     let shown = following.study.run(&["subjects", "show", "subject of user 4"])?;
     let shown = String::from_utf8(shown.stdout)?;
     assert!(shown.contains("NOT PERMITTED") && shown.contains("412"), "{shown}");
+
+    // What is gone or not permitted is no dead letter. What is one can be followed again, once Garmin has been mended.
+    let replay = ["dead-letters", "replay", "--reason", "garmin_refused", "--yes"];
+    let replayed = String::from_utf8(following.study.run(&replay)?.stdout)?;
+    assert!(replayed.contains("2 dead letters replayed"), "{replayed}");
+    for user_id in ["user 5", "user 6"] {
+        following.has_steps(user_id, 1).await?;
+    }
+    assert!(following.study.site.broker().await?.take("apollo.dead").await?.is_none());
 
     // A token that Garmin refuses before its time is renewed, and tried once more.
     following.study.link_by_oauth2("renewed").await?;
     garmin.fail_next(Call::Pull, Failure::Status(401));
     following.post(&following.upload("renewed", 5)?).await?;
     following.has_steps("renewed", 5).await?;
-    assert_eq!((garmin.count(Call::Refresh), garmin.count(Call::Pull)), (1, 9));
+    assert_eq!((garmin.count(Call::Refresh), garmin.count(Call::Pull)), (1, 11));
 
-    // When that does not help, the user has to consent again.
+    // When that does not help, and Garmin takes the token for nothing else, the user has to consent again.
     following.study.link_by_oauth2("ended").await?;
     garmin.fail_next(Call::Pull, Failure::Status(401));
     garmin.fail_next(Call::Pull, Failure::Status(401));
+    garmin.fail_next(Call::Permissions, Failure::Status(401));
     following.post(&following.upload("ended", 6)?).await?;
     let refused =
         "SELECT count(*) FROM garmin_oauth.access_token WHERE user_id = 'ended' AND refused_at IS NOT NULL";
     let is_refused = async || (following.study.site.count(refused).await.ok()? == 1).then_some(());
     eventually("the token is not used any more", is_refused).await?;
     assert_eq!(garmin.count(Call::Refresh), 2);
+    let listed = String::from_utf8(following.study.run(&["subjects", "list"])?.stdout)?;
+    assert_eq!(listed.matches("needs consent").count(), 1, "{listed}");
     // Then what was announced meanwhile comes.
     following.study.link_by_oauth2("ended").await?;
+
+    // When it does take it for something else, the fault is Garmin's, and passes.
+    following.study.link_by_oauth2("not ended").await?;
+    garmin.fail_next(Call::Pull, Failure::Status(401));
+    garmin.fail_next(Call::Pull, Failure::Status(401));
+    following.post(&following.upload("not ended", 9)?).await?;
+    following.has_steps("not ended", 9).await?;
 
     // What may go better is tried again, and nobody asks meanwhile.
     for (number, failure) in [Failure::Status(503), Failure::Drop, Failure::Nonsense].into_iter().enumerate()
@@ -318,7 +330,7 @@ async fn a_developer_pulls_with_the_portals_token() -> Result<()> {
     let pull = |token: &str| {
         let from = (OffsetDateTime::now_utc() - Duration::days(2)).format(&Rfc3339)?;
         let subject = ["pull", "--subject", "subject of u", "--type", "dailies", "--from", &from];
-        Ok::<_, apollo_tests::Error>(study.run(&[&subject, &["--garmin-pull-token", token][..]].concat())?)
+        study.run(&[&subject, &["--garmin-pull-token", token][..]].concat())
     };
     let refused = pull("a wrong one")?;
     let said = String::from_utf8(refused.stderr)?;

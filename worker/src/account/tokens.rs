@@ -91,8 +91,9 @@ impl Tokens {
         }
     }
 
-    /// Calls Garmin for a user with the best of their tokens. One that Garmin refuses (401) is renewed and tried once more;
-    /// one that is refused even then is not used any more, and the next one takes its place.
+    /// Calls Garmin for a user with the best of their tokens. One that Garmin refuses (401) is renewed and tried once more.
+    /// One that is refused even then is not used any more, and the next one takes its place, if Garmin refuses another
+    /// question too: a fault of one of Garmin's services must not cost the participants of a study their consents.
     ///
     /// # Errors
     /// [`AccountError::NeedsConsent`] if no token is left; otherwise why it could not be asked, or what it answered.
@@ -111,23 +112,27 @@ impl Tokens {
                 Err(AccountError::Garmin(GarminError::Rejected { .. })) => continue,
                 Err(error) => return Err(error),
             };
-            match ask(Arc::clone(garmin), token).await {
-                Err(AccountError::Garmin(GarminError::Refused { status: 401, .. })) => {}
-                answered => return answered,
+            let first = ask(Arc::clone(garmin), token.clone()).await;
+            if !is_unauthorized(&first) {
+                return first;
             }
-            let renewed = match self.renewed(&stored).await {
-                Ok(renewed) => renewed,
+            let token = match self.renewed(&stored).await {
+                Ok(renewed) => renewed.unwrap_or(token),
                 Err(AccountError::Garmin(GarminError::Rejected { .. })) => continue,
                 Err(error) => return Err(error),
             };
-            if let Some(token) = renewed {
-                match ask(Arc::clone(garmin), token).await {
-                    Err(AccountError::Garmin(GarminError::Refused { status: 401, .. })) => {}
-                    answered => return answered,
-                }
+            let second = ask(Arc::clone(garmin), token.clone()).await;
+            if !is_unauthorized(&second) {
+                return second;
             }
-            tracing::warn!("{stored:?} is refused by Garmin, and not used any more");
-            tokens::mark_refused(&mut *self.pool.acquire().await?, stored.id).await?;
+            match garmin.permissions(&token).await {
+                Ok(_) => return second,
+                Err(GarminError::Refused { .. }) => {
+                    tracing::warn!("{stored:?} is refused by Garmin, and not used any more");
+                    tokens::mark_refused(&mut *self.pool.acquire().await?, stored.id).await?;
+                }
+                Err(error) => return Err(error.into()),
+            }
         }
         Err(AccountError::NeedsConsent)
     }
@@ -210,6 +215,10 @@ impl Tokens {
     fn garmin(&self) -> Result<&GarminClient, AccountError> {
         self.garmin.as_deref().ok_or(AccountError::NotConfigured)
     }
+}
+
+fn is_unauthorized<T>(answered: &Result<T, AccountError>) -> bool {
+    matches!(answered, Err(AccountError::Garmin(GarminError::Refused { status: 401, .. })))
 }
 
 impl From<&Credentials> for UserToken {

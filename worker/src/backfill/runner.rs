@@ -8,22 +8,25 @@ use crate::account::AccountError;
 use crate::account::tokens::Tokens;
 use crate::garmin::{BackfillAnswer, GarminClient, GarminError};
 use crate::pace::{Grant, Outcome, Pace};
-use crate::store::backfill::{self as store, Due, End, Scope};
+use crate::store::backfill::{self as store, Due, End, Scope, overview};
 use crate::store::database_backoff;
 use crate::store::error::StoreError;
 use apollo_shared::telemetry::with_causes;
 use sqlx::pool::PoolConnection;
 use sqlx::{PgPool, Postgres};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use time::OffsetDateTime;
 use tokio_util::sync::CancellationToken;
 
 /// How often a worker with nothing to do looks for ranges.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
 
+/// How often ranges are counted for the metrics.
+const COUNT_EVERY: Duration = Duration::from_secs(60);
+
 /// A worker that has to wait for the limits looks again after this time at the latest, as they may have changed.
-const LONGEST_WAIT: Duration = Duration::from_secs(15);
+const LONGEST_WAIT: Duration = Duration::from_secs(5);
 
 /// The pauses after attempts in vain: each four times the one before, up to an hour; a day in all.
 const FIRST_PAUSE: Duration = Duration::from_secs(15);
@@ -59,7 +62,12 @@ impl Runner {
             return stop.cancelled().await;
         }
         let mut backoff = database_backoff();
+        let mut counted_at = None;
         while !stop.is_cancelled() {
+            if counted_at.is_none_or(|at: Instant| at.elapsed() > COUNT_EVERY) {
+                self.count().await;
+                counted_at = Some(Instant::now());
+            }
             let pause = match self.step().await {
                 Ok(Step::Asked) => {
                     backoff.reset();
@@ -74,6 +82,19 @@ impl Runner {
                 }
             };
             stop.run_until_cancelled(tokio::time::sleep(pause)).await;
+        }
+    }
+
+    /// Tells how many ranges there are in each state.
+    async fn count(&self) {
+        let counted = async { Ok(overview::states(&mut *self.connection().await?).await?) };
+        let counted: Result<_, StoreError> = counted.await;
+        match counted {
+            Ok(counts) => State::ALL.into_iter().for_each(|state| {
+                let ranges = counts.get(state.name()).copied().unwrap_or(0);
+                self.tokens.metrics.backfill_ranges(state, ranges);
+            }),
+            Err(error) => tracing::warn!("ranges of history are not counted: {}", with_causes(&error)),
         }
     }
 

@@ -21,9 +21,10 @@ pub(super) enum Files {
     ///
     /// Each file is complete under its name or not there. One that is there already with the same content is left
     /// alone, so an export that was interrupted, or is made again a month later, writes only what is missing; one whose
-    /// content has changed at Garmin is replaced. Users who are not linked with a subject have folders named after
-    /// Garmin's id. manifest.csv lists what was asked for, and is written last. The files are participants' health data,
-    /// positions among it: only the user who runs this may read them.
+    /// content has changed at Garmin is replaced. A file is named after its activity, Garmin's label and what it is:
+    /// 20123456789-file+GPX.fit is a FIT file that Garmin calls GPX. Users who are not linked with a subject have folders
+    /// named after Garmin's id. manifest.csv lists what was asked for, and is written last. The files are participants'
+    /// health data, positions among it: only the user who runs this may read them.
     Export(Box<export::ExportOptions>),
     /// Reads files again that could not be read, or were read by an older version of Apollo
     ///

@@ -26,7 +26,7 @@ pub(super) enum Subjects {
     Withdraw(Box<withdraw::WithdrawOptions>),
     /// Removes everything that is stored of a subject who has withdrawn
     ///
-    /// Every row of the subject and of the Garmin user behind it goes: summaries, what notifications as received hold
+    /// Every row of the subject and of the Garmin user behind it goes: summaries, activity files, what notifications as received hold
     /// of them, consents, tokens, the link and the user. What still arrives about them is not stored, until they
     /// consent again. Backups keep what they hold. It may be interrupted, and is then finished by another run.
     Erase(Box<erase::EraseOptions>),
@@ -53,7 +53,11 @@ pub(super) async fn find(connection: &mut PgConnection, subject_id: &SubjectId) 
     })
 }
 
-/// Whether a subject's data is being stored.
+/// Whether a subject's data is being stored, and Garmin can be asked for more.
 fn state(subject: &Subject) -> &'static str {
-    if subject.active { "active" } else { "withdrawn" }
+    match subject {
+        Subject { active: false, .. } => "withdrawn",
+        Subject { needs_consent: true, .. } => "needs consent",
+        Subject { .. } => "active",
+    }
 }

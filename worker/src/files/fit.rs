@@ -3,11 +3,11 @@
 //! By the library rustyfit. It reads a stream message by message in a buffer of fixed size, so that what a file can cost is
 //! bounded here; fields keep the numbers of the file, with the names, scales and units of Garmin's profile; unknown
 //! messages and fields, chained files and big-endian ones are read; and what is damaged is an error. Of the others,
-//! fitparser panics on some damaged headers, writes to stderr and refuses a whole file for one developer field without
-//! a description; fit-rust knows a part of the profile only and is not kept up. Two of its habits are worked around:
-//! it derives fields from others with a loss in the last digit, so it is told not to; and it reads a field as the type
-//! that the profile has, whatever type the file declares, so a field of another type is not taken from it but named
-//! in [`Recording::unread`].
+//! fitparser panics on some damaged headers, writes to stderr, and refuses a whole file for one developer field without
+//! a description; fit-rust checks no checksum, passes over data that it cannot place, and reads the first file of a chain
+//! only. Two of rustyfit's habits are worked around: it derives fields from others with a loss in the last digit, so it is
+//! told not to; and it reads a field as the type that the profile has, whatever type the file declares, so a field of
+//! another type is not taken from it but named in [`Recording::unread`].
 //!
 //! All or nothing: of a file that is damaged anywhere nothing is shown, and its bytes are kept for a better parser.
 

@@ -197,6 +197,24 @@ pub struct Subject {
     pub deregistered_at: Option<OffsetDateTime>,
     /// What the user lets Garmin send, if that is known.
     pub permissions: Option<Vec<String>>,
+    /// Whether they take part, but Garmin cannot be asked for them: no token of theirs is good any more.
+    pub needs_consent: bool,
+}
+
+/// Subjects, but for the end of the statement.
+macro_rules! subjects {
+    ($end:literal) => {
+        concat!(
+            "SELECT subject_id, user_id, linked_at, active, registered_at, deregistered_at, permissions,
+                    active AND NOT EXISTS (
+                        SELECT FROM garmin_oauth.access_token AS token
+                        WHERE token.user_id = stored.user_id AND refused_at IS NULL
+                            AND coalesce(refresh_expires_at, 'infinity') > now()
+                    ) AS needs_consent
+             FROM garmin_oauth.subject JOIN garmin_oauth.user_id AS stored USING (user_id) ",
+            $end
+        )
+    };
 }
 
 /// All subjects, in the order of their ids.
@@ -204,13 +222,7 @@ pub struct Subject {
 /// # Errors
 /// PostgreSQL's.
 pub async fn subjects(connection: &mut PgConnection) -> sqlx::Result<Vec<Subject>> {
-    sqlx::query_as(
-        "SELECT subject_id, user_id, linked_at, active, registered_at, deregistered_at, permissions
-         FROM garmin_oauth.subject JOIN garmin_oauth.user_id USING (user_id)
-         ORDER BY subject_id",
-    )
-    .fetch_all(connection)
-    .await
+    sqlx::query_as(subjects!("ORDER BY subject_id")).fetch_all(connection).await
 }
 
 /// One subject.
@@ -218,12 +230,5 @@ pub async fn subjects(connection: &mut PgConnection) -> sqlx::Result<Vec<Subject
 /// # Errors
 /// PostgreSQL's.
 pub async fn subject(connection: &mut PgConnection, subject_id: &str) -> sqlx::Result<Option<Subject>> {
-    sqlx::query_as(
-        "SELECT subject_id, user_id, linked_at, active, registered_at, deregistered_at, permissions
-         FROM garmin_oauth.subject JOIN garmin_oauth.user_id USING (user_id)
-         WHERE subject_id = $1",
-    )
-    .bind(subject_id)
-    .fetch_optional(connection)
-    .await
+    sqlx::query_as(subjects!("WHERE subject_id = $1")).bind(subject_id).fetch_optional(connection).await
 }

@@ -139,14 +139,16 @@ async fn export(connection: &mut PgConnection, entry: &FileEntry, path: &Path) -
     })
 }
 
-/// Below the folder: the subject's folder, and the activity's id with Garmin's label and the ending that is right.
+/// Below the folder: the subject's folder, and the activity's id, Garmin's label behind a plus sign, which no name has in
+/// it, and the ending that is right.
 fn path_of(entry: &FileEntry) -> PathBuf {
     let person = entry.subject_id.as_ref().unwrap_or(&entry.user_id);
+    let mut name = folder::name_of(&entry.summary_id);
+    if !entry.file_type.is_empty() {
+        name.push('+');
+        name.push_str(&folder::name_of(&entry.file_type));
+    }
     let extension = Media::of_name(&entry.media).unwrap_or(Media::Unknown).extension();
-    let name = match entry.file_type.as_str() {
-        "" => folder::name_of(&entry.summary_id),
-        label => folder::name_of(&format!("{}-{}", entry.summary_id, label.to_lowercase())),
-    };
     Path::new(&folder::name_of(person)).join(format!("{name}.{extension}"))
 }
 

@@ -2,6 +2,7 @@
 
 use crate::backfill::{BackfillKind, Range};
 use sqlx::PgConnection;
+use std::collections::BTreeMap;
 use time::OffsetDateTime;
 
 /// How many ranges of one subject and type are in a state.
@@ -62,6 +63,18 @@ pub async fn counts(
     .bind(user_ids)
     .fetch_all(connection)
     .await
+}
+
+/// How many ranges there are by the names of their states.
+///
+/// # Errors
+/// PostgreSQL's.
+pub async fn states(connection: &mut PgConnection) -> sqlx::Result<BTreeMap<String, i64>> {
+    let states: Vec<(String, i64)> =
+        sqlx::query_as("SELECT state, count(*) FROM garmin_pull.backfill GROUP BY state")
+            .fetch_all(connection)
+            .await?;
+    Ok(states.into_iter().collect())
 }
 
 /// Why they wait, or have ended, the most frequent reason first.
