@@ -3,7 +3,7 @@
 
 use apollo_simulator::garmin::{Call, Failure, Mode, OauthVersion};
 use apollo_simulator::plan::Plan;
-use apollo_simulator::verify::verify;
+use apollo_simulator::verify::{Scope, VerifyReport, verify_scope};
 use apollo_tests::Result;
 use apollo_tests::programs::RunningWorker;
 use apollo_tests::study::Study;
@@ -115,11 +115,13 @@ async fn pings_end_like_pushes(version: OauthVersion, seed: u64) -> Result<()> {
             sent += 1;
         }
     }
-    let equal = async || verify(&study.site.pool, &plan).await.ok().filter(|report| report.is_clean());
-    let Ok(report) = eventually("the rows are those that pushes make", equal).await else {
-        panic!("{:?}", verify(&study.site.pool, &plan).await?);
+    let scope = Scope { files_of: plan.users, ..Scope::default() };
+    let compare = async || verify_scope(&study.site.pool, &plan, &scope, |_| ()).await;
+    let equal = async || compare().await.ok().filter(VerifyReport::is_clean);
+    let Ok(report) = eventually("the rows and files are those that pushes make", equal).await else {
+        panic!("{:?}", compare().await?);
     };
-    assert!(report.compared > 500, "{report:?}");
+    assert!(report.compared > 500 && report.files > 0, "{report:?}");
     let refused = study.garmin.requests(Call::Pull).iter().filter(|it| it.status != Some(200)).count();
     assert_eq!(refused, 0);
     let urls =
