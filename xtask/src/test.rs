@@ -69,9 +69,9 @@ fn tests(stack: &Stack, options: &Test) -> Result<()> {
     Ok(())
 }
 
-/// Half as many again as there are processors: much of the time of the long tests is waiting for servers to start.
+/// Twice as many as there are processors: much of the time of the long tests is waiting for servers to start.
 fn test_threads() -> Result<usize> {
-    Ok(thread::available_parallelism()?.get() * 3 / 2)
+    Ok(thread::available_parallelism()?.get() * 2)
 }
 
 fn with_stack<'a>(command: &'a mut Command, stack: &Stack) -> Result<&'a mut Command> {
