@@ -53,9 +53,10 @@ impl Drain<'_> {
             if now.finished != last.finished {
                 finished = Instant::now();
             }
-            if now != last {
-                (last, progressed) = (now, Instant::now());
+            if (now.finished, now.unfinished) != (last.finished, last.unfinished) {
+                progressed = Instant::now();
             }
+            last = now;
             bar.set_length(bar.length().unwrap_or_default().max(now.left()));
             bar.set_position(bar.length().unwrap_or_default() - now.left());
             bar.set_message(format!("{} messages left", HumanCount(now.left())));
@@ -91,19 +92,20 @@ impl Drain<'_> {
             queued: queues.iter().filter(counted).map(|queue| queue.messages).sum(),
             // What came twice, or was fetched, is counted beside what the receiver published.
             unfinished: (confirmed(self.apollo)? - self.before).saturating_sub(summaries),
-            finished: summaries + pulls,
+            // What is put off comes back time and again.
+            finished: if self.with_put_off { summaries + pulls } else { summaries },
         })
     }
 }
 
 /// How far the workers have come.
-#[derive(Clone, Copy, PartialEq)]
+#[derive(Clone, Copy)]
 struct Progress {
     /// Messages in the queues, as RabbitMQ says.
     queued: u64,
     /// Confirmed to the receiver, but not counted by a worker as stored or dead.
     unfinished: u64,
-    /// Stored or dead.
+    /// Stored or dead; of what is fetched only where nothing of it is left out.
     finished: u64,
 }
 
