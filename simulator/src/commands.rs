@@ -136,6 +136,7 @@ pub(crate) async fn consent(arguments: ConsentArguments) -> Result<ExitCode> {
     let options = ParticipantOptions {
         ca_certificates: read_ca_file(arguments.ca_file.as_deref())?,
         patience: Duration::from_secs(arguments.patience),
+        apart: Duration::from_millis(arguments.apart),
         ..ParticipantOptions::new(&arguments.url)?
     };
     let everybody = participants(user_ids(&plan).take(arguments.participants as usize));

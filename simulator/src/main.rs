@@ -175,6 +175,10 @@ struct ConsentArguments {
     /// How many of them are on their way at the same time.
     #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..=4_096))]
     concurrency: u16,
+    /// How long after the one before each begins at the earliest, as the edge gives one address no more than some pages a
+    /// second.
+    #[arg(long, value_name = "MILLISECONDS", default_value_t = 0, value_parser = clap::value_parser!(u64).range(..=60_000))]
+    apart: u64,
     /// How long each waits for the outcome.
     #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..=3_600))]
     patience: u64,

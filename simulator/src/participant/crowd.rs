@@ -71,8 +71,9 @@ pub async fn consent_all(
     let begun = Instant::now();
     let mut latencies = Latencies::default();
     let mut report = CrowdReport { participants: participants.len() as u64, ..CrowdReport::default() };
-    let outcomes = stream::iter(participants)
-        .map(async |participant| {
+    let outcomes = stream::iter(participants.iter().zip(0..))
+        .map(async |(participant, number)| {
+            tokio::time::sleep_until((begun + options.apart * number).into()).await;
             let begun = Instant::now();
             (consent(options, participant).await, begun.elapsed())
         })

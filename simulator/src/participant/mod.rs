@@ -33,6 +33,9 @@ pub struct ParticipantOptions {
     pub poll_interval: Duration,
     /// How long the outcome is waited for.
     pub patience: Duration,
+    /// Of several, how long after the one before each begins at the earliest: an edge may limit how many pages one address
+    /// is given.
+    pub apart: Duration,
 }
 
 impl ParticipantOptions {
@@ -49,6 +52,7 @@ impl ParticipantOptions {
             ca_certificates: None,
             poll_interval: Duration::from_millis(250),
             patience: Duration::from_secs(60),
+            apart: Duration::ZERO,
         })
     }
 
