@@ -20,6 +20,14 @@ pub(crate) const APP_ID: &str = "apollo-worker";
 /// [`topology::RETRY_SECONDS`].
 const GIVEN_BACK_SECONDS: u32 = 60;
 
+/// Seconds between the attempts at what Garmin does not give or tell: growing, and then every half hour for a day. For so
+/// long files can be had (garmin-health-api.md 1.18).
+pub(crate) const STEPS_OF_A_DAY: [u32; 52] = {
+    let mut steps = [1800; 52];
+    (steps[0], steps[1], steps[2], steps[3]) = (5, 15, 60, 300);
+    steps
+};
+
 /// A message taken from a queue.
 #[derive(Debug, Clone)]
 pub struct Message {
@@ -253,5 +261,18 @@ impl Outgoing {
             }
         }
         self.envelope.to_properties(APP_ID, headers)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::STEPS_OF_A_DAY;
+    use apollo_shared::topology::RETRY_SECONDS;
+
+    #[test]
+    fn garmin_is_asked_for_a_day_in_growing_steps() {
+        assert!(STEPS_OF_A_DAY.iter().all(|seconds| RETRY_SECONDS.contains(seconds)));
+        assert!(STEPS_OF_A_DAY.is_sorted());
+        assert!((82_000..=90_000).contains(&STEPS_OF_A_DAY.iter().sum::<u32>()));
     }
 }

@@ -2,20 +2,13 @@
 //! (design.md, law 5).
 
 use super::{AccountError, AccountHandler, pause, received_at};
-use crate::message::{Message, Outgoing, Part, PartValue, Reason};
+use crate::message::{Message, Outgoing, Part, PartValue, Reason, STEPS_OF_A_DAY};
 use crate::store::error::StoreError;
 use apollo_shared::telemetry::with_causes;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 use time::OffsetDateTime;
-
-/// Seconds between the attempts to ask Garmin: growing, and then every half hour for a day.
-pub(super) const STEPS: [u32; 52] = {
-    let mut steps = [1800; 52];
-    (steps[0], steps[1], steps[2], steps[3]) = (5, 15, 60, 300);
-    steps
-};
 
 /// A body; a key that is not among these is not Garmin's.
 #[derive(Deserialize)]
@@ -85,7 +78,7 @@ impl AccountHandler {
 
 fn later(message: &Message, part: &Part<'_>, error: &AccountError) -> Outgoing {
     let reason = with_causes(error);
-    match pause(&STEPS, message.envelope.attempt) {
+    match pause(&STEPS_OF_A_DAY, message.envelope.attempt) {
         Some(seconds) => {
             tracing::warn!("an entry of {} is tried again in {seconds} s: {reason}", message.envelope);
             message.put_off_part(part, seconds)

@@ -14,7 +14,7 @@ use crate::account::AccountError;
 use crate::account::tokens::Tokens;
 use crate::garmin::GarminError;
 use crate::lane::{Handled, Handler};
-use crate::message::{Message, Outgoing, Reason};
+use crate::message::{Message, Outgoing, Reason, STEPS_OF_A_DAY};
 use crate::metrics::Metrics;
 use crate::pace::Pace;
 use crate::store::callbacks::{self, Callback, Claim, State};
@@ -32,14 +32,6 @@ use sqlx::PgPool;
 use std::sync::Arc;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
-
-/// Seconds between the attempts to fetch: growing, and then every half hour for a day, for so long files can be had
-/// (garmin-health-api.md 1.18).
-const STEPS: [u32; 52] = {
-    let mut steps = [1800; 52];
-    (steps[0], steps[1], steps[2], steps[3]) = (5, 15, 60, 300);
-    steps
-};
 
 /// Handles the lane's messages.
 #[derive(Debug)]
@@ -168,9 +160,15 @@ impl PullHandler {
                 (State::Failed, dead(Reason::AnswerTooLarge))
             }
             AccountError::Paused(_) | AccountError::Store(_) => (State::Waiting, vec![message.given_back()]),
-            error => match STEPS.get(message.envelope.attempt as usize) {
+            error => match STEPS_OF_A_DAY.get(message.envelope.attempt as usize) {
                 Some(seconds) => {
-                    tracing::warn!("the ping {} is followed again in {seconds} s: {why}", message.envelope);
+                    let told =
+                        format!("the ping {} is followed again in {seconds} s: {why}", message.envelope);
+                    match error {
+                        // As usual in a study whose participants are still joining.
+                        AccountError::NeedsConsent => tracing::debug!("{told}"),
+                        _ => tracing::warn!("{told}"),
+                    }
                     (State::Waiting, vec![message.put_off(*seconds)])
                 }
                 None if matches!(error, AccountError::NeedsConsent) => {
@@ -195,18 +193,5 @@ fn status(error: &AccountError) -> Option<u16> {
         ) => Some(*status),
         AccountError::Garmin(GarminError::RateLimited { .. }) => Some(429),
         _ => None,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::STEPS;
-    use apollo_shared::topology::RETRY_SECONDS;
-
-    #[test]
-    fn a_ping_is_followed_for_a_day_in_growing_steps() {
-        assert!(STEPS.iter().all(|seconds| RETRY_SECONDS.contains(seconds)));
-        assert!(STEPS.is_sorted());
-        assert!((82_000..=90_000).contains(&STEPS.iter().sum::<u32>()));
     }
 }
