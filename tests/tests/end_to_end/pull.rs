@@ -278,6 +278,40 @@ async fn each_answer_of_garmins_has_its_consequence() -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_file_is_fetched_once_and_one_that_is_gone_leaves_its_row_and_is_not_asked_for_again() -> Result<()>
+{
+    let following = Following::new(OauthVersion::Two).await?;
+    let Following { study, .. } = &following;
+    let announce = |user_id: &str| {
+        let url = "https://apis.garmin.com/wellness-api/rest/activityFile?id=20411873355&token=t";
+        let file = json!({"userId": user_id, "summaryId": "20411873355-file", "fileType": "FIT", "callbackURL": url});
+        let ping =
+            study.garmin.upload(json!({"activityFiles": [file]}).to_string().as_bytes(), Mode::Push)?;
+        Ok::<_, apollo_tests::Error>(String::from_utf8(ping)?)
+    };
+    study.link_by_oauth2("kept").await?;
+    study.link_by_oauth2("late").await?;
+    let ping = announce("kept")?;
+    following.post(&ping).await?;
+    assert_eq!(following.becomes("kept", "fetched").await?, Some(200));
+    study.garmin.fail_next(Call::ActivityFile, Failure::Status(410));
+    let late = announce("late")?;
+    following.post(&late).await?;
+    assert_eq!(following.becomes("late", "gone").await?, Some(410));
+    for again in [&ping, &late] {
+        following.post(again).await?;
+    }
+    following.worker.has_stored_of("pull", 4).await?;
+    assert_eq!(study.garmin.count(Call::ActivityFile), 2, "Garmin would answer 410 to another download");
+    let sql = "SELECT user_id, state FROM garmin_wellness.activity_file
+               LEFT JOIN garmin_wellness.activity_file_content USING (user_id, summary_id, file_type) ORDER BY user_id";
+    let files: Vec<(String, Option<String>)> = sqlx::query_as(sql).fetch_all(&study.site.pool).await?;
+    assert_eq!(files, [("kept".to_owned(), Some("parsed".to_owned())), ("late".to_owned(), None)]);
+    assert!(study.site.broker().await?.take("apollo.dead").await?.is_none());
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_order_of_pings_and_their_repetition_do_not_matter() -> Result<()> {
     let following = Following::new(OauthVersion::Two).await?;
     for (number, order) in [[0, 1, 0], [1, 0, 0], [0, 0, 1]].into_iter().enumerate() {
