@@ -15,11 +15,11 @@ use crate::message::{Message, Outgoing, Reason};
 use crate::metrics::Metrics;
 use crate::store::error::StoreError;
 use crate::store::patience::Patience;
+use crate::store::raw::instant;
 use crate::store::schema;
 use crate::withdrawal::{RemovalError, Withdrawal};
 use apollo_shared::admin::Readiness;
 use apollo_shared::consent::{CALLBACK, STARTED, UnsealError};
-use apollo_shared::envelope::Microseconds;
 use apollo_shared::secrets::Keyring;
 use apollo_shared::telemetry::with_causes;
 use apollo_shared::topology::Lane;
@@ -180,11 +180,6 @@ impl AccountHandler {
 /// When a message arrived at the receiver.
 fn received_at(message: &Message) -> OffsetDateTime {
     instant(message.envelope.received_at)
-}
-
-fn instant(microseconds: Microseconds) -> OffsetDateTime {
-    OffsetDateTime::from_unix_timestamp_nanos(i128::from(microseconds.0) * 1000)
-        .unwrap_or(OffsetDateTime::UNIX_EPOCH)
 }
 
 /// The pause before attempt number `attempt`, from 0; `None` when there have been enough.

@@ -67,7 +67,8 @@ pub fn days(notifications: &[&RawNotification]) -> BTreeSet<Date> {
     notifications.iter().map(|raw| raw.received_at.date()).collect()
 }
 
-pub(super) fn instant(microseconds: Microseconds) -> OffsetDateTime {
+/// A moment as PostgreSQL's and calendars have it.
+pub(crate) fn instant(microseconds: Microseconds) -> OffsetDateTime {
     OffsetDateTime::from_unix_timestamp_nanos(i128::from(microseconds.0) * 1000)
         .unwrap_or(OffsetDateTime::UNIX_EPOCH)
 }
