@@ -3,10 +3,10 @@
 use std::{path::PathBuf, process::ExitCode};
 
 use anyhow::Result;
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::{
-    chaos, demo, docs, fuzz,
+    bench, chaos, demo, docs, fuzz,
     interrupt::{self, Interrupted},
     stack, test, up,
 };
@@ -39,6 +39,12 @@ enum Command {
     /// it saw. With --ping everybody consents, and the workers fetch everything from the simulated Garmin. The exit code is
     /// not 0 if anything was lost or differs. It stays up to look around until Ctrl-C, or stops with --exit.
     Demo(Demo),
+    /// Measures how near Apollo comes to the limits that its broker and its database set on this machine
+    ///
+    /// Each figure stands beside a baseline that was measured in the same run, because machines are noisy: look at the
+    /// ratios. Prints Markdown tables, and writes them to target/bench/ as JSON, with plots. All sections take about an
+    /// hour; docs/performance.md tells how to read them.
+    Bench(Bench),
     /// Breaks a whole Apollo under load, and proves that nothing was lost
     ///
     /// Starts everything with two receivers and two workers, lets the simulator push through nginx, and meanwhile kills,
@@ -62,6 +68,23 @@ enum Command {
     /// with cargo-nextest where it is installed, with cargo test otherwise. The stack that end-to-end tests need is
     /// started before them and stopped after them.
     Test(Test),
+}
+
+/// What to measure.
+#[derive(Debug, Args)]
+pub(crate) struct Bench {
+    /// What to measure; all of it if nothing is named
+    pub(crate) sections: Vec<BenchSection>,
+    /// Measure briefly, to see that it works: the figures are worth little
+    #[arg(long)]
+    pub(crate) quick: bool,
+}
+
+/// A part of what can be measured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum BenchSection {
+    /// Summaries a second of every type, beside psql.
+    Worker,
 }
 
 /// The size of a demonstration.
@@ -187,6 +210,7 @@ fn run(command: Command) -> Result<()> {
         Command::Up => up::up(),
         Command::Down => up::down(),
         Command::Demo(options) => demo::run(&options),
+        Command::Bench(options) => bench::run(&options),
         Command::Chaos(options) => chaos::command(&options),
         Command::Docs => docs::write(),
         Command::Fuzz(options) => fuzz::run(&options),

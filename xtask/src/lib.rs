@@ -8,6 +8,7 @@ pub mod chaos;
 pub mod cli;
 pub mod stack;
 
+mod bench;
 mod cargo;
 mod demo;
 mod docs;
@@ -17,6 +18,7 @@ mod interrupt;
 mod metrics;
 mod simulator;
 mod test;
+mod tool;
 mod ui;
 mod up;
 mod workspace;

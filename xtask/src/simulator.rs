@@ -1,18 +1,11 @@
 //! `apollo-simulator`, which plays Garmin and knows what the database must hold.
 
-use std::{
-    collections::BTreeMap,
-    ffi::OsStr,
-    fmt,
-    fs::{self, File},
-    path::Path,
-    process::Command,
-};
+use std::{collections::BTreeMap, ffi::OsStr, fmt, path::Path};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::Result;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
-use crate::{cargo, stack::StackFolder};
+use crate::{stack::StackFolder, tool};
 
 /// The result of `apollo-simulator verify --json`.
 #[derive(Debug, Deserialize, Serialize)]
@@ -78,23 +71,12 @@ pub(crate) struct Latency {
 /// Runs a command of the simulator in the folder `binaries`, its progress bar visible, and reads its result.
 ///
 /// # Errors
-/// It cannot be run, or says nothing; the user has asked to stop.
+/// As [`tool::run`].
 pub(crate) fn run<T: DeserializeOwned>(
     binaries: &Path,
     stack: &StackFolder,
     command: &str,
     arguments: impl IntoIterator<Item = impl AsRef<OsStr>>,
 ) -> Result<T> {
-    let result = stack.path().join(format!("{command}.json"));
-    let mut simulator = Command::new(binaries.join("apollo-simulator"));
-    simulator
-        .args([command, "--json"])
-        .args(arguments)
-        // A file, because a pipe that nobody reads yet would stop a long result.
-        .stdout(File::create(&result)?);
-    let status = cargo::run_on_stack(&mut simulator, "simulator", stack)?;
-    let json = fs::read(&result)?;
-    // What it found stands in the result, whatever its exit code says of it.
-    ensure!(!json.is_empty(), "apollo-simulator {command} failed: {status}");
-    serde_json::from_slice(&json).with_context(|| format!("the result of apollo-simulator {command}"))
+    tool::run(&binaries.join("apollo-simulator"), stack, &[command, "--json"], arguments)
 }

@@ -10,8 +10,8 @@ use std::{
 use anyhow::{Context, Result, ensure};
 
 use super::{
-    Garmin, Nginx, NginxOptions, Service, SmallDisk, Stack, StackFolder, ports, postgres, process::Program,
-    rabbitmq,
+    Garmin, Nginx, NginxOptions, PostgresAddress, Service, SmallDisk, Stack, StackFolder, ports, postgres,
+    process::Program, rabbitmq,
 };
 
 /// The database of the stack's Apollo.
@@ -82,14 +82,9 @@ impl Apollo {
     /// A program fails or does not become ready; the end of its log is in the error.
     pub fn start(stack: &Stack, binaries: &Path, layout: Layout) -> Result<Self> {
         let garmin = Garmin::start(&stack.folder, binaries, &layout.accounts)?;
-        let site = Site {
-            stack: &stack.folder,
-            keys: new_keys(&stack.folder, binaries)?,
-            garmin: &garmin,
-            binaries: binaries.to_owned(),
-        };
-        stack.postgres.create_database(DATABASE)?;
-        site.migrate(&stack.postgres.address.url_of(postgres::OWNER, DATABASE))?;
+        let programs = Programs::in_folder(&stack.folder, binaries)?;
+        programs.migrate(&stack.postgres.address, DATABASE)?;
+        let site = Site { stack: &stack.folder, programs, garmin: &garmin };
         // First the workers, which declare the queues that a receiver waits for.
         let workers = layout.workers.iter().zip(1..);
         let workers =
@@ -112,20 +107,47 @@ impl Apollo {
     }
 }
 
-/// What all programs are told.
+/// Apollo's programs in a folder, with a key of this stack's own: what every one of them is told.
+pub(crate) struct Programs<'a> {
+    stack: &'a StackFolder,
+    binaries: PathBuf,
+    keys: String,
+}
+
+impl<'a> Programs<'a> {
+    /// Makes the key, as an operator would.
+    ///
+    /// # Errors
+    /// `apollo-worker keys new` fails.
+    pub(crate) fn in_folder(stack: &'a StackFolder, binaries: &Path) -> Result<Self> {
+        Ok(Self { stack, keys: new_keys(stack, binaries)?, binaries: binaries.to_owned() })
+    }
+
+    /// The program of the file `binary`, called `name` in the stack's record.
+    pub(crate) fn program(&self, name: &str, binary: &str) -> Program {
+        Program::new(name, self.binaries.join(binary)).env("SECRETS__KEYS", &self.keys)
+    }
+
+    /// Makes the database and everything in it.
+    ///
+    /// # Errors
+    /// It exists already, or the migration fails; the end of its log is in the error.
+    pub(crate) fn migrate(&self, postgres: &PostgresAddress, database: &str) -> Result<()> {
+        postgres.create_database(database)?;
+        let url = postgres.url_of(postgres::OWNER, database);
+        let program = self.program("migrate", "apollo-worker").env("DATABASE__URL", url);
+        program.args(["migrate"]).run(self.stack, MIGRATION_LIMIT)
+    }
+}
+
+/// A stack's programs that know its Garmin.
 struct Site<'a> {
     stack: &'a StackFolder,
-    keys: String,
+    programs: Programs<'a>,
     garmin: &'a Garmin,
-    binaries: PathBuf,
 }
 
 impl Site<'_> {
-    fn migrate(&self, database: &str) -> Result<()> {
-        let program = self.program("migrate", "apollo-worker").env("DATABASE__URL", database);
-        program.args(["migrate"]).run(self.stack, MIGRATION_LIMIT)
-    }
-
     /// nginx and the receivers behind it. nginx comes first, because the receivers are told its public address.
     fn edge(&self, places: &[ReceiverPlace]) -> Result<(Nginx, Vec<Service>)> {
         let listeners = places.iter().map(|_| ports::free()).collect::<Result<Vec<[u16; 2]>>>()?;
@@ -172,16 +194,15 @@ impl Site<'_> {
     }
 
     fn program(&self, name: &str, binary: &str) -> Program {
-        let program = Program::new(name, self.binaries.join(binary)).env("SECRETS__KEYS", &self.keys);
+        let program = self.programs.program(name, binary);
         self.garmin.environment.iter().fold(program, |program, (name, value)| program.env(name, value))
     }
 }
 
-fn address(port: u16) -> String {
+pub(crate) fn address(port: u16) -> String {
     format!("127.0.0.1:{port}")
 }
 
-/// A key of this stack's own, as an operator would make it.
 fn new_keys(stack: &StackFolder, binaries: &Path) -> Result<String> {
     let worker = binaries.join("apollo-worker");
     let output = Command::new(&worker)

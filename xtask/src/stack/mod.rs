@@ -58,7 +58,7 @@ pub use state::{ProcessRecord, STACK_FILE, StackState, StopSignal};
 pub use sweep::sweep;
 pub use test_stack::{BINARIES_VARIABLE, STACK_VARIABLE, TestStack, of_tests};
 
-pub(crate) use apollo::DATABASE;
+pub(crate) use apollo::{DATABASE, Programs, address};
 pub(crate) use folder::all_stacks;
 pub(crate) use freeze::Freeze;
 pub(crate) use garmin::GARMIN;

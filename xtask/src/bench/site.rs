@@ -1,0 +1,88 @@
+//! Where a section measures: a stack to itself, a migrated database, and Apollo's programs on request.
+
+use std::{ffi::OsStr, path::PathBuf};
+
+use anyhow::Result;
+use serde::de::DeserializeOwned;
+
+use crate::{
+    stack::{DATABASE, PostgresAddress, Programs, Service, Stack, address, free_ports, postgres, rabbitmq},
+    tool, up,
+};
+
+/// See the [module](self).
+pub(crate) struct Site<'a> {
+    pub(crate) stack: &'a Stack,
+    /// Whether the figures do not matter.
+    pub(crate) quick: bool,
+    pub(crate) binaries: PathBuf,
+    programs: Programs<'a>,
+}
+
+/// Settings of a program's besides those that it needs to run at all.
+pub(crate) type Settings<'a> = &'a [(&'a str, &'a str)];
+
+impl<'a> Site<'a> {
+    /// Makes the database.
+    ///
+    /// # Errors
+    /// The migration fails.
+    pub(crate) fn new(stack: &'a Stack, quick: bool) -> Result<Self> {
+        let binaries = up::release_folder()?;
+        let programs = Programs::in_folder(&stack.folder, &binaries)?;
+        programs.migrate(&stack.postgres.address, DATABASE)?;
+        Ok(Self { stack, quick, binaries, programs })
+    }
+
+    pub(crate) fn postgres(&self) -> &PostgresAddress {
+        &self.stack.postgres.address
+    }
+
+    /// Starts a receiver, without nginx in front, and waits until it is ready. The second value is its public address.
+    ///
+    /// # Errors
+    /// It does not become ready; the end of its log is in the error.
+    pub(crate) fn receiver(&self, settings: Settings<'_>) -> Result<(Service, String)> {
+        let [port, admin] = free_ports()?;
+        let program = self
+            .programs
+            .program("receiver", "apollo-receiver")
+            .env("RABBITMQ__URL", self.stack.rabbitmq.address.url_of(rabbitmq::RECEIVER, "/"))
+            .env("RECEIVER__LISTEN", address(port))
+            .env("RECEIVER__ADMIN_LISTEN", address(admin))
+            .env("RECEIVER__SPOOL_DIR", self.stack.folder.subfolder("spool")?);
+        let program = settings.iter().fold(program, |program, (name, value)| program.env(name, value));
+        let service = Service::start(&self.stack.folder, program, admin)?;
+        Ok((service, format!("http://{}", address(port))))
+    }
+
+    /// Starts a worker of the lane of summaries and waits until it is ready.
+    ///
+    /// # Errors
+    /// It does not become ready; the end of its log is in the error.
+    pub(crate) fn worker(&self, number: usize, settings: Settings<'_>) -> Result<Service> {
+        let [admin] = free_ports()?;
+        let program = self
+            .programs
+            .program(&format!("worker-{number}"), "apollo-worker")
+            .args(["serve"])
+            .env("RABBITMQ__URL", self.stack.rabbitmq.address.url_of(rabbitmq::WORKER, "/"))
+            .env("DATABASE__URL", self.postgres().url_of(postgres::WORKER, DATABASE))
+            .env("WORKER__ADMIN_LISTEN", address(admin))
+            .env("WORKER__LANES", "summaries");
+        let program = settings.iter().fold(program, |program, (name, value)| program.env(name, value));
+        Service::start(&self.stack.folder, program, admin)
+    }
+
+    /// Runs a command of `apollo-bench` to its end and reads its result.
+    ///
+    /// # Errors
+    /// It cannot be run, or fails.
+    pub(crate) fn tool<T: DeserializeOwned>(
+        &self,
+        command: &str,
+        arguments: impl IntoIterator<Item = impl AsRef<OsStr>>,
+    ) -> Result<T> {
+        tool::run(&self.binaries.join("apollo-bench"), &self.stack.folder, &[command], arguments)
+    }
+}
