@@ -1,6 +1,7 @@
 //! Notifications of one type, as many as wanted: the simulator's entries, each once, for ever more users.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use anyhow::{Context, Result, ensure};
 use apollo_simulator::plan::Plan;
@@ -9,17 +10,18 @@ use serde_json::{Value, json};
 /// The users whose entries are copied.
 const MODELS: Plan = Plan { users: 200, days: 2, seed: 7, sample_interval_seconds: None };
 
-/// The fields that tell one summary of a user from another, whatever its type.
-const IDENTITY: [&str; 8] = [
+/// The fields that tell one summary of a user from another, for most types.
+const IDENTITY: &[&str] = &[
+    "userId",
     "startTimeInSeconds",
     "measurementTimeInSeconds",
     "calendarDate",
     "activityType",
     "onDemand",
-    "activityId",
     "periodStartDate",
-    "callbackURL",
 ];
+/// For activities, which may be given another time later.
+const IDENTITY_OF_ACTIVITIES: &[&str] = &["userId", "summaryId"];
 
 /// How notifications of one type are made.
 #[derive(Debug, Clone, Copy)]
@@ -34,10 +36,12 @@ pub(crate) struct Shape<'a> {
     pub(crate) longer: u64,
 }
 
-/// A body, and how many entries are in it.
+/// A body, and what is in it.
 pub(crate) struct Body {
     pub(crate) json: String,
     pub(crate) entries: u64,
+    /// Users who may not have been in an earlier one.
+    pub(crate) user_ids: Vec<String>,
 }
 
 impl Shape<'_> {
@@ -55,10 +59,11 @@ impl Shape<'_> {
             .peekable();
         Ok(std::iter::from_fn(move || {
             entries.peek()?;
-            let mut body = Body { json: format!("{{{}:[", json!(key)), entries: 0 };
-            while let Some(entry) = entries.next() {
-                body.json.push_str(&entry);
+            let mut body = Body { json: format!("{{{}:[", json!(key)), entries: 0, user_ids: Vec::new() };
+            while let Some((user_id, rest)) = entries.next() {
+                body.json.push_str(&format!("{{\"userId\":\"{user_id}\",{rest}"));
                 body.entries += 1;
+                body.user_ids.push(user_id);
                 if body.json.len() >= self.bytes
                     || body.entries >= self.entries as u64
                     || entries.peek().is_none()
@@ -77,15 +82,17 @@ impl Shape<'_> {
 #[derive(Clone)]
 struct Model {
     user_id: String,
-    rest: std::sync::Arc<str>,
+    rest: Arc<str>,
 }
 
-fn of_copy(Model { user_id, rest }: Model, copy: u64) -> String {
-    format!("{{\"userId\":\"{user_id}-{copy}\",{rest}")
+/// The entry as that of a user of the copy with this number: the user's id, and what follows it in the entry.
+fn of_copy(Model { user_id, rest }: Model, copy: u64) -> (String, Arc<str>) {
+    (format!("{user_id}-{copy}"), rest)
 }
 
 /// The simulator's entries of a type, of each summary one version.
 fn models(key: &str, longer: u64) -> Result<Vec<Model>> {
+    let identity = if key.starts_with("activit") { IDENTITY_OF_ACTIVITIES } else { IDENTITY };
     let mut seen = BTreeSet::new();
     let mut models = Vec::new();
     for notification in MODELS.groups().flat_map(|group| group.notifications()) {
@@ -95,9 +102,8 @@ fn models(key: &str, longer: u64) -> Result<Vec<Model>> {
         let mut body: Value = serde_json::from_slice(&notification.body)?;
         let Some(Value::Array(entries)) = body.get_mut(key).map(Value::take) else { continue };
         for mut entry in entries {
-            let identity =
-                [&["userId"], &IDENTITY[..]].concat().into_iter().map(|field| entry[field].to_string());
-            if !seen.insert(identity.collect::<Vec<_>>()) {
+            let identity: Vec<String> = identity.iter().map(|field| entry[field].to_string()).collect();
+            if !seen.insert(identity) {
                 continue;
             }
             let Some(Value::String(user_id)) = entry.as_object_mut().and_then(|entry| entry.remove("userId"))

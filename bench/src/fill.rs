@@ -1,6 +1,6 @@
 //! Messages for the workers, as a receiver would have published them.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::time::Instant;
 
 use anyhow::{Result, ensure};
@@ -54,6 +54,8 @@ pub(crate) struct Filled {
     summaries: u64,
     bytes: u64,
     seconds: f64,
+    /// Whom the notifications are about.
+    user_ids: BTreeSet<String>,
 }
 
 /// Fills the queue; returns when all of it is confirmed.
@@ -82,10 +84,13 @@ pub(crate) async fn run(options: Fill) -> Result<Filled> {
 fn bodies(options: &Fill) -> Result<Box<dyn Iterator<Item = Body> + Send + '_>> {
     if options.key == "mix" {
         let plan = Plan { users: u32::try_from(options.count)?, ..Plan::default() };
-        let notifications = plan.groups().flat_map(|group| group.notifications());
-        return Ok(Box::new(notifications.map(|notification| Body {
-            json: String::from_utf8_lossy(&notification.body).into_owned(),
-            entries: notification.summaries.values().sum(),
+        return Ok(Box::new(plan.groups().flat_map(|household| {
+            let mut user_ids = household.user_ids();
+            household.notifications().map(move |notification| Body {
+                json: String::from_utf8_lossy(&notification.body).into_owned(),
+                entries: notification.summaries.values().sum(),
+                user_ids: std::mem::take(&mut user_ids),
+            })
         })));
     }
     let Fill { key, bytes, entries, longer, count, .. } = options;
@@ -100,7 +105,7 @@ struct Queue {
 }
 
 impl Queue {
-    async fn put(&mut self, options: &Fill, Body { json, entries }: Body) -> Result<()> {
+    async fn put(&mut self, options: &Fill, Body { json, entries, user_ids }: Body) -> Result<()> {
         let place = self.filled.notifications;
         let properties = envelope(options, place).to_properties("apollo-bench", FieldTable::default());
         let routing_key = format!("push.{}", options.key);
@@ -118,6 +123,7 @@ impl Queue {
         self.filled.notifications += 1;
         self.filled.summaries += entries;
         self.filled.bytes += json.len() as u64;
+        self.filled.user_ids.extend(user_ids);
         self.confirm_down_to(UNCONFIRMED).await
     }
 

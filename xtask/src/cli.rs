@@ -75,6 +75,9 @@ enum Command {
 pub(crate) struct Bench {
     /// What to measure; all of it if nothing is named
     pub(crate) sections: Vec<BenchSection>,
+    /// Of the section worker, measure only these top-level keys, or `mix`; separated by commas
+    #[arg(long, value_name = "LIST", value_delimiter = ',')]
+    pub(crate) types: Vec<String>,
     /// Measure briefly, to see that it works: the figures are worth little
     #[arg(long)]
     pub(crate) quick: bool,

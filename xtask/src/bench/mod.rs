@@ -3,6 +3,8 @@
 //! Each section has a stack to itself and gives tables, in which every figure of Apollo's stands beside its baseline of
 //! the same run. What loads the programs, and what they are compared with, is `apollo-bench` (the crate `bench`).
 
+mod drain;
+mod psql;
 mod site;
 mod table;
 mod worker;
@@ -31,7 +33,7 @@ pub(crate) fn run(options: &Bench) -> Result<()> {
     let all = BenchSection::value_variants();
     let sections = if options.sections.is_empty() { all } else { &options.sections };
     for section in sections {
-        for table in measure(*section, options.quick)? {
+        for table in measure(*section, options)? {
             println!("\n{table}");
             fs::write(folder.join(format!("{}.json", table.name)), table.to_json()?)?;
         }
@@ -40,10 +42,10 @@ pub(crate) fn run(options: &Bench) -> Result<()> {
     Ok(())
 }
 
-fn measure(section: BenchSection, quick: bool) -> Result<Vec<Table>> {
+fn measure(section: BenchSection, options: &Bench) -> Result<Vec<Table>> {
     let stack = ui::timed("start PostgreSQL and RabbitMQ", || Stack::start("bench"))?;
-    let site = Site::new(&stack, quick)?;
+    let site = Site::new(&stack, options.quick)?;
     match section {
-        BenchSection::Worker => worker::measure(&site),
+        BenchSection::Worker => worker::measure(&site, &options.types),
     }
 }

@@ -2,8 +2,9 @@
 
 use std::{
     fs,
+    io::Write as _,
     path::{Path, PathBuf},
-    process::Command,
+    process::{Command, Stdio},
     time::Duration,
 };
 
@@ -81,23 +82,31 @@ impl PostgresAddress {
     /// # Errors
     /// PostgreSQL's own message.
     pub fn query(&self, database: &str, sql: &str) -> Result<String> {
-        let output = Command::new(packages::postgres_folder()?.join("psql"))
-            .env_clear()
-            .args([
-                "--no-psqlrc",
-                "--quiet",
-                "--tuples-only",
-                "--no-align",
-                "--set=ON_ERROR_STOP=1",
-                "-c",
-                sql,
-            ])
-            .arg(self.url(database))
-            .output()
-            .context("cannot run psql")?;
+        let output = psql()?.args(["-c", sql]).arg(self.url(database)).output().context("cannot run psql")?;
         ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr).trim());
         Ok(String::from_utf8_lossy(&output.stdout).trim_end().to_owned())
     }
+
+    /// Runs a script of psql's, which may hold `\copy` and the like.
+    ///
+    /// # Errors
+    /// PostgreSQL's own message.
+    pub(crate) fn run_script(&self, database: &str, script: &str) -> Result<()> {
+        let mut file = tempfile::NamedTempFile::new()?;
+        file.write_all(script.as_bytes())?;
+        let mut psql = psql()?;
+        psql.args([Path::new("-f"), file.path()]).arg(self.url(database)).stdout(Stdio::null());
+        let output = psql.output().context("cannot run psql")?;
+        ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr).trim());
+        Ok(())
+    }
+}
+
+/// psql, which stops at the first error.
+fn psql() -> Result<Command> {
+    let mut psql = Command::new(packages::postgres_folder()?.join("psql"));
+    psql.env_clear().args(["--no-psqlrc", "--quiet", "--tuples-only", "--no-align", "--set=ON_ERROR_STOP=1"]);
+    Ok(psql)
 }
 
 /// A running private PostgreSQL: UTF-8, locale C, UTC, durable (`fsync` is on), TCP on 127.0.0.1 only.
@@ -111,6 +120,12 @@ pub struct PostgreSql {
 }
 
 impl PostgreSql {
+    /// The process id of the postmaster, whose children serve the connections.
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        self.process.pid()
+    }
+
     /// Makes a new cluster and starts it on a free port.
     ///
     /// # Errors
