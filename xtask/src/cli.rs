@@ -78,9 +78,17 @@ pub(crate) struct Bench {
     /// Of the section worker, measure only these top-level keys, or `mix`; separated by commas
     #[arg(long, value_name = "LIST", value_delimiter = ',')]
     pub(crate) types: Vec<String>,
+    /// A setting of the programs that are measured, such as WORKER__CONCURRENCY=4, to compare it with the default
+    #[arg(long, value_name = "NAME=VALUE", value_parser = setting)]
+    pub(crate) set: Vec<(String, String)>,
     /// Measure briefly, to see that it works: the figures are worth little
     #[arg(long)]
     pub(crate) quick: bool,
+}
+
+fn setting(text: &str) -> Result<(String, String), String> {
+    let parts = text.split_once('=').map(|(name, value)| (name.to_owned(), value.to_owned()));
+    parts.ok_or_else(|| "NAME=VALUE".to_owned())
 }
 
 /// A part of what can be measured.

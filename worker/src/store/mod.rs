@@ -1,7 +1,6 @@
 //! All SQL.
 //!
-//! A batch is one transaction: a look at who has withdrawn, the notifications as received, and each type's rows,
-//! which one statement merges.
+//! A batch is one transaction: a look at who has withdrawn, the notifications as received, and each type's rows.
 
 pub mod accounts;
 pub mod archive;
@@ -12,6 +11,7 @@ pub mod consents;
 pub mod error;
 pub(crate) mod files;
 pub mod keys;
+mod merge;
 pub mod overview;
 pub mod pace;
 pub mod patience;
@@ -26,15 +26,14 @@ pub mod tokens;
 pub mod withdrawals;
 
 use crate::summaries::Registry;
-use crate::summaries::batch::{Outcomes, Row, reduce};
-use crate::summaries::table::Table;
+use crate::summaries::batch::{Outcomes, Reduced, Row, reduce};
 use apollo_shared::retry::Backoff;
 use error::StoreError;
 use raw::{RawNotification, RawStore};
 use secrecy::{ExposeSecret, SecretString};
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
-use sqlx::{AssertSqlSafe, Connection as _, PgConnection, PgPool, Row as _};
-use staging::{RecordTypes, Records};
+use sqlx::{Connection as _, PgConnection, PgPool};
+use staging::RecordTypes;
 use std::collections::BTreeSet;
 use std::io;
 use std::time::Duration;
@@ -54,15 +53,16 @@ pub fn database_backoff() -> Backoff {
 
 /// What is the same for every connection.
 ///
-/// The joins of the merge look rows up by their key, whatever the planner's statistics say about a table that
-/// has just begun to grow; compiling such statements costs more than it saves.
-const SESSION: [(&str, &str); 6] = [
+/// Rows are looked up by their key, whatever the planner's statistics say about a table that has just begun to grow;
+/// planning such statements anew each time, or compiling them, costs more than it saves.
+const SESSION: [(&str, &str); 7] = [
     ("TimeZone", "UTC"),
     ("client_min_messages", "warning"),
     ("enable_hashjoin", "off"),
     ("enable_mergejoin", "off"),
     ("enable_seqscan", "off"),
     ("jit", "off"),
+    ("plan_cache_mode", "force_generic_plan"),
 ];
 
 /// The time limits of a statement, unless `DATABASE__URL` sets others (`?options[statement_timeout]=5min`). The
@@ -170,54 +170,13 @@ impl Store<'_> {
         let mut outcomes = Vec::with_capacity(self.registry.tables().len());
         for (place, table) in self.registry.tables().iter().enumerate() {
             let rows = batch.rows.iter().filter(|(of, _)| *of == place).map(|(_, row)| *row);
-            let reduced = reduce(rows);
-            let mut of_table = reduced.beaten;
-            for records in types.records(place, &reduced.rows) {
-                of_table += merge(&mut transaction, table, records).await?;
-            }
-            outcomes.push(of_table);
+            let Reduced { rows, beaten } = reduce(rows);
+            let mut of_table = merge::Merge { connection: &mut transaction, table, types: &types, place };
+            let mut of_rows = of_table.write(&rows).await?;
+            of_rows += beaten;
+            outcomes.push(of_rows);
         }
         transaction.commit().await?;
         Ok(Written::Stored(outcomes))
-    }
-}
-
-async fn merge(
-    connection: &mut PgConnection,
-    table: &Table,
-    records: Records<'_>,
-) -> Result<Outcomes, StoreError> {
-    let staged = records.len() as u64;
-    let counts = sqlx::query(AssertSqlSafe(table.merge.as_str())).bind(records).fetch_one(connection).await?;
-    let counts = Counts {
-        staged,
-        created: count(&counts, "created")?,
-        written: count(&counts, "written")?,
-        same: count(&counts, "same")?,
-        same_and_newer: count(&counts, "same_and_newer")?,
-    };
-    Ok(counts.outcomes())
-}
-
-fn count(row: &sqlx::postgres::PgRow, column: &str) -> Result<u64, StoreError> {
-    Ok(u64::try_from(row.try_get::<i64, _>(column)?).unwrap_or(0))
-}
-
-/// What the statement of a merge returns.
-struct Counts {
-    staged: u64,
-    created: u64,
-    written: u64,
-    same: u64,
-    same_and_newer: u64,
-}
-
-impl Counts {
-    /// A row that another worker created in the same instant is not in the statement's snapshot, and counts
-    /// as updated even if its content is the same; the sum is right in any case.
-    fn outcomes(&self) -> Outcomes {
-        let updated = self.written.saturating_sub(self.created + self.same_and_newer);
-        let stale = self.staged.saturating_sub(self.created + updated + self.same);
-        Outcomes { created: self.created, updated, unchanged: self.same, stale }
     }
 }

@@ -1,4 +1,4 @@
-//! Rows on their way into a table: as one parameter of the statement that merges them, an array of records.
+//! Rows on their way into a table: as one parameter of the statement that takes them, an array of records.
 //!
 //! The record's type is that of an empty temporary table of the connection, which has exactly the columns that
 //! this program knows, whatever a newer schema may have added. An array of records in one parameter is one
@@ -8,6 +8,7 @@
 use super::error::StoreError;
 use crate::summaries::Registry;
 use crate::summaries::batch::Row;
+use crate::summaries::sql_type::SqlType;
 use crate::summaries::table::Table;
 use sqlx::encode::IsNull;
 use sqlx::error::BoxDynError;
@@ -30,7 +31,7 @@ impl RecordTypes {
         if types.iter().any(Option::is_none) {
             for (table, found) in registry.tables().iter().zip(&types) {
                 if found.is_none() {
-                    let create = AssertSqlSafe(table.create_staging.as_str());
+                    let create = AssertSqlSafe(table.statements.create_staging.as_str());
                     sqlx::query(create).persistent(false).execute(&mut *connection).await?;
                 }
             }
@@ -47,8 +48,11 @@ impl RecordTypes {
 }
 
 async fn find(connection: &mut PgConnection, registry: &Registry) -> Result<Vec<Option<Oid>>, StoreError> {
-    let names: Vec<String> =
-        registry.tables().iter().map(|table: &Table| format!("pg_temp.{}", table.staging)).collect();
+    let names: Vec<String> = registry
+        .tables()
+        .iter()
+        .map(|table: &Table| format!("pg_temp.{}", table.statements.staging))
+        .collect();
     Ok(sqlx::query_scalar(
         "SELECT to_regtype(name)::oid FROM unnest($1::text[]) WITH ORDINALITY AS names (name, place)
          ORDER BY place",
@@ -95,17 +99,63 @@ impl Type<Postgres> for Records<'_> {
 
 impl Encode<'_, Postgres> for Records<'_> {
     fn encode_by_ref(&self, buffer: &mut PgArgumentBuffer) -> Result<IsNull, BoxDynError> {
-        buffer.reserve(20 + self.rows.iter().map(|row| row.encoded.len() + 4).sum::<usize>());
-        let (dimensions, has_nulls, lower_bound) = (1i32, 0i32, 1i32);
-        buffer.extend_from_slice(&dimensions.to_be_bytes());
-        buffer.extend_from_slice(&has_nulls.to_be_bytes());
-        buffer.extend_from_slice(&self.element.0.to_be_bytes());
-        buffer.extend_from_slice(&i32::try_from(self.rows.len())?.to_be_bytes());
-        buffer.extend_from_slice(&lower_bound.to_be_bytes());
+        buffer.reserve(ARRAY_HEAD + self.rows.iter().map(|row| row.encoded.len() + 4).sum::<usize>());
+        encode_array_head(buffer, self.element, self.rows.len())?;
         for row in self.rows {
             buffer.extend_from_slice(&i32::try_from(row.encoded.len())?.to_be_bytes());
             buffer.extend_from_slice(&row.encoded);
         }
         Ok(IsNull::No)
     }
+}
+
+/// An array of values that are encoded already, each with its length in front.
+pub(super) struct Array {
+    element: Oid,
+    count: usize,
+    elements: Vec<u8>,
+}
+
+impl Array {
+    /// Of a value of each item, which `append` encodes.
+    pub(super) fn of<T>(
+        sql_type: SqlType,
+        items: impl ExactSizeIterator<Item = T>,
+        append: impl Fn(T, &mut Vec<u8>),
+    ) -> Self {
+        let count = items.len();
+        let mut elements = Vec::new();
+        items.for_each(|item| append(item, &mut elements));
+        Self { element: Oid(sql_type.oid()), count, elements }
+    }
+}
+
+impl Type<Postgres> for Array {
+    /// Left to the statement, which casts it.
+    fn type_info() -> PgTypeInfo {
+        PgTypeInfo::with_oid(Oid(0))
+    }
+}
+
+impl Encode<'_, Postgres> for Array {
+    fn encode_by_ref(&self, buffer: &mut PgArgumentBuffer) -> Result<IsNull, BoxDynError> {
+        buffer.reserve(ARRAY_HEAD + self.elements.len());
+        encode_array_head(buffer, self.element, self.count)?;
+        buffer.extend_from_slice(&self.elements);
+        Ok(IsNull::No)
+    }
+}
+
+/// Bytes in front of an array's elements.
+const ARRAY_HEAD: usize = 20;
+
+/// What stands in front of the elements of an array of one dimension.
+fn encode_array_head(buffer: &mut PgArgumentBuffer, element: Oid, count: usize) -> Result<(), BoxDynError> {
+    let (dimensions, has_nulls, lower_bound) = (1i32, 0i32, 1i32);
+    buffer.extend_from_slice(&dimensions.to_be_bytes());
+    buffer.extend_from_slice(&has_nulls.to_be_bytes());
+    buffer.extend_from_slice(&element.0.to_be_bytes());
+    buffer.extend_from_slice(&i32::try_from(count)?.to_be_bytes());
+    buffer.extend_from_slice(&lower_bound.to_be_bytes());
+    Ok(())
 }

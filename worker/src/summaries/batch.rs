@@ -33,11 +33,12 @@ pub type Digest = [u8; 16];
 pub struct Row {
     /// The user it belongs to.
     pub user_id: String,
-    /// The identity's columns, encoded.
-    key: Box<[u8]>,
+    /// The identity's columns, each with its length in front, as PostgreSQL's arrays have their elements.
+    pub key: Box<[u8]>,
     /// Its version.
     pub version: Version,
-    digest: Digest,
+    /// Of its content.
+    pub digest: Digest,
     /// The whole row, as PostgreSQL's `record_recv` takes a record: the count of its columns, then each with the
     /// identifier of its type.
     pub encoded: Vec<u8>,

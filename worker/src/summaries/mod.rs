@@ -16,6 +16,7 @@ mod number;
 mod reading;
 mod series;
 pub mod sql_type;
+pub mod statements;
 pub mod storable;
 pub mod table;
 mod types;

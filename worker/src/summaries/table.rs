@@ -1,8 +1,9 @@
-//! A summary type's table: columns and statements, derived from its declaration.
+//! A summary type's table: its columns, derived from its declaration.
 
 use super::SummaryType;
 use super::field::Column;
 use super::sql_type::SqlType;
+use super::statements::{Shape, Statements};
 
 /// The columns behind those of the declaration that every table has: they hold the row's version.
 pub(super) const VERSION_COLUMNS: [(&str, SqlType, &str); 4] = [
@@ -27,13 +28,8 @@ pub struct Table {
     pub identity: Vec<usize>,
     /// The place in `columns` of the column that ranks versions.
     pub rank: Option<usize>,
-    /// The name of the connection's temporary table whose rows are the records that `merge` takes.
-    pub staging: String,
-    /// Makes it.
-    pub create_staging: String,
-    /// Merges an array of records into the table; returns how many rows were created and written, and how many of the staged
-    /// held the same content as the stored (all of them, and those that are newer).
-    pub merge: String,
+    /// What is derived for PostgreSQL.
+    pub statements: Statements,
 }
 
 impl Table {
@@ -46,16 +42,8 @@ impl Table {
         let identity: Vec<usize> =
             std::iter::once("user_id".to_owned()).chain(identity_columns).filter_map(place).collect();
         let rank = summary_type.rank.and_then(|name| column_of(summary_type, name)).and_then(place);
-        let statements = Statements { summary_type, columns: &columns, identity: &identity, rank };
-        Self {
-            staging: statements.staging(),
-            create_staging: statements.create_staging(),
-            merge: statements.merge(),
-            summary_type,
-            identity,
-            rank,
-            columns,
-        }
+        let shape = Shape { table: summary_type.table, columns: &columns, identity: &identity, rank };
+        Self { statements: Statements::of(&shape), summary_type, identity, rank, columns }
     }
 
     /// Every column with those that hold the version.
@@ -97,111 +85,6 @@ fn column(name: &str, sql_type: SqlType, comment: &str) -> Column {
 fn column_of(summary_type: &SummaryType, field: &str) -> Option<String> {
     let field = summary_type.all_fields().find(|it| it.name == field)?;
     field.columns(&[]).into_iter().next().map(|column| column.name)
-}
-
-struct Statements<'a> {
-    summary_type: &'static SummaryType,
-    columns: &'a [Column],
-    identity: &'a [usize],
-    rank: Option<usize>,
-}
-
-impl Statements<'_> {
-    fn create_staging(&self) -> String {
-        format!(
-            "CREATE TEMPORARY TABLE {staging} AS SELECT {columns} FROM garmin_wellness.{table} WITH NO DATA",
-            staging = self.staging(),
-            columns = list(self.all_columns(), |name| name.to_owned()),
-            table = self.summary_type.table,
-        )
-    }
-
-    /// The rows that would change nothing are left out before `INSERT` looks at them: its `ON CONFLICT`
-    /// locks, and so writes to, every row that it meets. Leaving them out by an older snapshot is safe, as a
-    /// stored version only ever grows. Rows come sorted by their key, so that all workers lock them in one order.
-    fn merge(&self) -> String {
-        format!(
-            "WITH staged AS MATERIALIZED (
-    SELECT * FROM unnest($1::pg_temp.{staging}[]) WITH ORDINALITY
-), compared AS (
-    SELECT staged.content_digest = stored.content_digest AS same,
-           {newer} AS newer
-    FROM staged
-    JOIN garmin_wellness.{table} AS stored USING ({key})
-), written AS (
-    INSERT INTO garmin_wellness.{table} AS stored ({columns})
-    SELECT {staged_columns}
-    FROM staged
-    LEFT JOIN garmin_wellness.{table} AS stored USING ({key})
-    WHERE stored.user_id IS NULL OR {newer}
-    ORDER BY staged.ordinality
-    ON CONFLICT ({key}) DO UPDATE SET {assignments}
-    WHERE {newer_on_conflict}
-    RETURNING xmax = 0 AS created
-)
-SELECT (SELECT count(*) FROM written WHERE created) AS created,
-       (SELECT count(*) FROM written) AS written,
-       count(*) FILTER (WHERE same) AS same,
-       count(*) FILTER (WHERE same AND newer) AS same_and_newer
-FROM compared",
-            staging = self.staging(),
-            table = self.summary_type.table,
-            key = list(self.key(), |name| name.to_owned()),
-            columns = list(self.all_columns(), |name| name.to_owned()),
-            staged_columns = list(self.all_columns(), |name| format!("staged.{name}")),
-            assignments = self.assignments(),
-            newer = self.newer("staged"),
-            newer_on_conflict = self.newer("excluded"),
-        )
-    }
-
-    fn staging(&self) -> String {
-        format!("staging_{}", self.summary_type.table)
-    }
-
-    fn all_columns(&self) -> impl Iterator<Item = &str> {
-        self.columns.iter().map(|column| column.name.as_str()).chain(VERSION_COLUMNS.map(|(name, ..)| name))
-    }
-
-    fn key(&self) -> impl Iterator<Item = &str> {
-        self.identity.iter().map(|&place| self.columns[place].name.as_str())
-    }
-
-    /// Where the content is the same, the values that may be stored out of line keep their stored form, so
-    /// that only the version is written anew.
-    fn assignments(&self) -> String {
-        let contents =
-            self.columns.iter().enumerate().filter(|(place, _)| !self.identity.contains(place)).map(
-                |(_, Column { name, sql_type, .. })| match sql_type.is_large() {
-                    true => format!(
-                        "{name} = CASE WHEN stored.content_digest = excluded.content_digest \
-                     THEN stored.{name} ELSE excluded.{name} END"
-                    ),
-                    false => format!("{name} = excluded.{name}"),
-                },
-            );
-        let version = VERSION_COLUMNS.iter().map(|(name, ..)| format!("{name} = excluded.{name}"));
-        contents.chain(version).collect::<Vec<_>>().join(", ")
-    }
-
-    fn newer(&self, staged: &str) -> String {
-        format!("({}) > ({})", self.version(staged), self.version("stored"))
-    }
-
-    /// A version, greatest significance first (design.md section 5).
-    fn version(&self, row: &str) -> String {
-        let rank = self.rank.map(|place| {
-            let Column { name, sql_type, .. } = &self.columns[place];
-            let zero = if *sql_type == SqlType::Integer { "0" } else { "timestamptz 'epoch'" };
-            format!("coalesce({row}.{name}, {zero}), ")
-        });
-        let rank = rank.unwrap_or_default();
-        format!("{rank}{row}.received_at, {row}.message_id, {row}.entry_index")
-    }
-}
-
-fn list<'a>(names: impl Iterator<Item = &'a str>, each: impl Fn(&str) -> String) -> String {
-    names.map(each).collect::<Vec<_>>().join(", ")
 }
 
 #[cfg(test)]

@@ -44,7 +44,7 @@ pub(crate) fn run(options: &Bench) -> Result<()> {
 
 fn measure(section: BenchSection, options: &Bench) -> Result<Vec<Table>> {
     let stack = ui::timed("start PostgreSQL and RabbitMQ", || Stack::start("bench"))?;
-    let site = Site::new(&stack, options.quick)?;
+    let site = Site::new(&stack, options)?;
     match section {
         BenchSection::Worker => worker::measure(&site, &options.types),
     }

@@ -6,7 +6,11 @@ use anyhow::Result;
 use serde::de::DeserializeOwned;
 
 use crate::{
-    stack::{DATABASE, PostgresAddress, Programs, Service, Stack, address, free_ports, postgres, rabbitmq},
+    cli::Bench,
+    stack::{
+        DATABASE, PostgresAddress, Programs, Service, Stack, address, free_ports, postgres, process::Program,
+        rabbitmq,
+    },
     tool, up,
 };
 
@@ -15,6 +19,8 @@ pub(crate) struct Site<'a> {
     pub(crate) stack: &'a Stack,
     /// Whether the figures do not matter.
     pub(crate) quick: bool,
+    /// What the user wants to be set.
+    set: &'a [(String, String)],
     pub(crate) binaries: PathBuf,
     programs: Programs<'a>,
 }
@@ -27,11 +33,11 @@ impl<'a> Site<'a> {
     ///
     /// # Errors
     /// The migration fails.
-    pub(crate) fn new(stack: &'a Stack, quick: bool) -> Result<Self> {
+    pub(crate) fn new(stack: &'a Stack, options: &'a Bench) -> Result<Self> {
         let binaries = up::release_folder()?;
         let programs = Programs::in_folder(&stack.folder, &binaries)?;
         programs.migrate(&stack.postgres.address, DATABASE)?;
-        Ok(Self { stack, quick, binaries, programs })
+        Ok(Self { stack, quick: options.quick, set: &options.set, binaries, programs })
     }
 
     pub(crate) fn postgres(&self) -> &PostgresAddress {
@@ -51,8 +57,7 @@ impl<'a> Site<'a> {
             .env("RECEIVER__LISTEN", address(port))
             .env("RECEIVER__ADMIN_LISTEN", address(admin))
             .env("RECEIVER__SPOOL_DIR", self.stack.folder.subfolder("spool")?);
-        let program = settings.iter().fold(program, |program, (name, value)| program.env(name, value));
-        let service = Service::start(&self.stack.folder, program, admin)?;
+        let service = Service::start(&self.stack.folder, self.with(program, settings), admin)?;
         Ok((service, format!("http://{}", address(port))))
     }
 
@@ -70,8 +75,13 @@ impl<'a> Site<'a> {
             .env("DATABASE__URL", self.postgres().url_of(postgres::WORKER, DATABASE))
             .env("WORKER__ADMIN_LISTEN", address(admin))
             .env("WORKER__LANES", "summaries");
-        let program = settings.iter().fold(program, |program, (name, value)| program.env(name, value));
-        Service::start(&self.stack.folder, program, admin)
+        Service::start(&self.stack.folder, self.with(program, settings), admin)
+    }
+
+    fn with(&self, program: Program, settings: Settings<'_>) -> Program {
+        let wanted = self.set.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+        let settings = settings.iter().copied().chain(wanted);
+        settings.fold(program, |program, (name, value)| program.env(name, value))
     }
 
     /// Runs a command of `apollo-bench` to its end and reads its result.
