@@ -1,7 +1,7 @@
 //! `cargo xtask instructions`: what parsing and merging cost, in instructions, which do not depend on how busy a machine is.
 //!
 //! `worker/examples/instructions.rs` does the work under valgrind's callgrind. Our own crates are optimised
-//! (`xtask/optimise.sh`), and all dependencies are those of the ordinary build: counts are near to those of a release, and
+//! (`worker/examples/optimise.sh`), and all dependencies are those of the ordinary build: counts are near to those of a release, and
 //! building takes a minute instead of five. The counts to be met are kept in `worker/examples/instructions.json`.
 
 use std::{
@@ -121,7 +121,7 @@ fn build() -> Result<PathBuf> {
     let mut command = workspace::cargo();
     command
         .args(["build", "--workspace", "--example", "instructions"])
-        .env("RUSTC_WORKSPACE_WRAPPER", workspace::root().join("xtask/optimise.sh"))
+        .env("RUSTC_WORKSPACE_WRAPPER", workspace::root().join("worker/examples/optimise.sh"))
         .env("CARGO_INCREMENTAL", "0");
     ensure!(cargo::run_to_end(&mut command)?.success(), "it cannot be built");
     Ok(workspace::target_directory()?.join("debug/examples/instructions"))
