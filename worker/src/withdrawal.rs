@@ -10,7 +10,7 @@ use crate::message::Message;
 use crate::metrics::Metrics;
 use crate::store::archive::{self, Sealed, UnreadableError};
 use crate::store::files;
-use crate::store::raw::{RawNotification, RawStore};
+use crate::store::raw::{RawStore, Sealer};
 use crate::store::removal::{self, Extent, Span};
 use crate::summaries::handler::{READING_LIMIT, RawNotifications, SummariesHandler};
 use crate::summaries::{Registry, body};
@@ -313,7 +313,7 @@ impl Withdrawal {
             deleted
         } else {
             let rest = Message { body, ..message };
-            let rest = RawNotification::seal(&rest, &body::user_ids(&rest.body), &self.handler.keyring)?;
+            let rest = Sealer::new(&self.handler.keyring)?.seal(&rest, &body::user_ids(&rest.body))?;
             let changed = sealed.replace(connection, &rest).await?;
             cut.changed += u64::from(changed);
             changed

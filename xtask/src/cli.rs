@@ -6,7 +6,7 @@ use anyhow::Result;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::{
-    bench, chaos, demo, docs, fuzz,
+    bench, chaos, demo, docs, fuzz, instructions,
     interrupt::{self, Interrupted},
     stack, test, up,
 };
@@ -62,9 +62,15 @@ enum Command {
     /// found on the way stays in target/fuzz/ for the next run; a finding is written there too, and the command to see
     /// it again is printed.
     Fuzz(Fuzz),
+    /// Counts the instructions that parsing and merging take, and compares them with those kept in the repository
+    ///
+    /// Under valgrind's callgrind, because counts do not depend on how busy a machine is, as times do. The exit code is
+    /// not 0 if one differs by more than 3 %, up or down; `cargo xtask test` checks that too. Whoever has made the worker
+    /// do less writes the new counts down with --write, in the same commit.
+    Instructions(Instructions),
     /// Runs all tests, as continuous integration does
     ///
-    /// Formatting, clippy, rustdoc, cargo deny (where it is installed), docs/data.md, fuzzing for a moment, doc tests, then all unit, property and end-to-end tests
+    /// Formatting, clippy, rustdoc, cargo deny (where it is installed), docs/data.md, fuzzing for a moment, the counts of instructions, doc tests, then all unit, property and end-to-end tests
     /// with cargo-nextest where it is installed, with cargo test otherwise. The stack that end-to-end tests need is
     /// started before them and stopped after them.
     Test(Test),
@@ -189,6 +195,14 @@ pub(crate) struct Fuzz {
     pub(crate) reproduce: Option<PathBuf>,
 }
 
+/// What to do with the counts.
+#[derive(Debug, Args)]
+pub(crate) struct Instructions {
+    /// Keep these counts from now on: worker/examples/instructions.json is written anew
+    #[arg(long)]
+    pub(crate) write: bool,
+}
+
 /// Which tests to run.
 #[derive(Debug, Args)]
 pub(crate) struct Test {
@@ -225,6 +239,7 @@ fn run(command: Command) -> Result<()> {
         Command::Chaos(options) => chaos::command(&options),
         Command::Docs => docs::write(),
         Command::Fuzz(options) => fuzz::run(&options),
+        Command::Instructions(options) => instructions::run(&options),
         Command::Test(options) => test::run(&options),
     }
 }

@@ -14,6 +14,7 @@ mod demo;
 mod docs;
 mod fuzz;
 mod http;
+mod instructions;
 mod interrupt;
 mod metrics;
 mod simulator;

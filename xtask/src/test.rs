@@ -7,7 +7,7 @@ use anyhow::{Result, ensure};
 use crate::{
     cargo,
     cli::Test,
-    docs, fuzz,
+    docs, fuzz, instructions,
     stack::{self, BINARIES_VARIABLE, Purpose, STACK_FILE, STACK_VARIABLE, Stack},
     ui, up, workspace,
 };
@@ -20,6 +20,7 @@ pub(crate) fn run(options: &Test) -> Result<()> {
     }
     if options.filter.is_empty() {
         ui::timed("fuzz for a moment", fuzz::short)?;
+        ui::timed("parsing and merging take no more instructions", instructions::check)?;
     }
     ui::timed("build Apollo's programs", || cargo::run(&["build", "--workspace", "--bins"]))?;
     let stack = ui::timed("start PostgreSQL and RabbitMQ", || Stack::start("test"))?;

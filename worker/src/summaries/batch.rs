@@ -7,8 +7,6 @@ use super::sql_type::SqlType;
 use super::table::{Table, VERSION_COLUMNS};
 use super::value::{Value, encode_bytes, encode_instant};
 use sha2::{Digest as _, Sha256};
-use std::collections::HashMap;
-use std::collections::hash_map::Entry::{Occupied, Vacant};
 use uuid::Uuid;
 
 /// What orders the versions of a summary, greatest significance first.
@@ -44,6 +42,10 @@ pub struct Row {
     pub encoded: Vec<u8>,
 }
 
+/// Bytes of a key and of a column with its type and length, as most are: series and texts take more.
+const USUAL_KEY_BYTES: usize = 80;
+const USUAL_COLUMN_BYTES: usize = 16;
+
 impl Row {
     /// What ranks `values` among the versions of its summary.
     pub(super) fn rank(table: &Table, values: &[Value<'_>]) -> i64 {
@@ -56,10 +58,10 @@ impl Row {
 
     /// Encodes `values`.
     pub(super) fn new(table: &Table, values: &[Value<'_>], version: Version) -> Self {
-        let mut key = Vec::new();
+        let mut key = Vec::with_capacity(USUAL_KEY_BYTES);
         table.identity.iter().for_each(|&place| values[place].encode(&mut key));
-        let mut encoded = Vec::new();
         let column_count = table.columns.len() + VERSION_COLUMNS.len();
+        let mut encoded = Vec::with_capacity(column_count * USUAL_COLUMN_BYTES);
         encoded.extend_from_slice(&u32::try_from(column_count).unwrap_or(u32::MAX).to_be_bytes());
         for (column, value) in table.columns.iter().zip(values) {
             encode_type(&mut encoded, column.sql_type);
@@ -126,26 +128,26 @@ pub struct Reduced<'a> {
 /// Keeps the greatest version of each summary.
 #[must_use]
 pub fn reduce<'a>(rows: impl IntoIterator<Item = &'a Row>) -> Reduced<'a> {
-    let mut greatest: HashMap<&[u8], &Row> = HashMap::new();
+    let mut sorted: Vec<&Row> = rows.into_iter().collect();
+    // Stable: versions of one summary are compared in the order in which they came.
+    sorted.sort_by(|a, b| a.key.cmp(&b.key));
+    let mut rows: Vec<&Row> = Vec::with_capacity(sorted.len());
     let mut beaten = Outcomes::default();
-    for row in rows {
-        match greatest.entry(&row.key) {
-            Vacant(place) => drop(place.insert(row)),
-            Occupied(mut place) => {
-                let other = *place.get();
+    for row in sorted {
+        match rows.last_mut().filter(|other| other.key == row.key) {
+            None => rows.push(row),
+            Some(other) => {
                 if other.digest == row.digest {
                     beaten.unchanged += 1
                 } else {
                     beaten.stale += 1
                 }
                 if row.version > other.version {
-                    place.insert(row);
+                    *other = row;
                 }
             }
         }
     }
-    let mut rows: Vec<&Row> = greatest.into_values().collect();
-    rows.sort_unstable_by(|a, b| a.key.cmp(&b.key));
     Reduced { rows, beaten }
 }
 

@@ -45,9 +45,58 @@ impl<'de> Deserialize<'de> for Body<'de> {
     }
 }
 
+/// A value of a body's top level.
+pub(super) enum Content<'a> {
+    /// A list of summaries, or of what stands for them, cut into its entries.
+    Summaries(&'static Endpoint, Vec<&'a RawValue>),
+    /// Whatever else.
+    Other(&'a RawValue),
+}
+
+/// A body's top level whose lists are cut while it is read, as [`Body`] is not. No other value may stand in their place.
+struct Cut<'a>(Vec<(&'a RawValue, Content<'a>)>);
+
+/// Cuts a body into its members, and those that are lists of summaries into entries.
+///
+/// # Errors
+/// It is no JSON object.
+pub(super) fn cut(body: &[u8]) -> serde_json::Result<Vec<(&RawValue, Content<'_>)>> {
+    if let Ok(Cut(members)) = serde_json::from_slice(body) {
+        return Ok(members);
+    }
+    let Body(members) = serde_json::from_slice(body)?;
+    Ok(members.into_iter().map(|(key, value)| (key, Content::Other(value))).collect())
+}
+
+impl<'de> Deserialize<'de> for Cut<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct CutVisitor;
+        impl<'de> Visitor<'de> for CutVisitor {
+            type Value = Cut<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object with lists")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+                let mut members = Vec::new();
+                while let Some(key) = map.next_key()? {
+                    let content = match endpoint_of(key).filter(|endpoint| endpoint.lane != Lane::Account) {
+                        Some(endpoint) => Content::Summaries(endpoint, map.next_value()?),
+                        None => Content::Other(map.next_value()?),
+                    };
+                    members.push((key, content));
+                }
+                Ok(Cut(members))
+            }
+        }
+        deserializer.deserialize_map(CutVisitor)
+    }
+}
+
 /// The notification type that a key as written stands for.
 pub(super) fn endpoint_of(key: &RawValue) -> Option<&'static Endpoint> {
-    entry::string(key).and_then(|key| Endpoint::of_key(&key))
+    entry::string(key.get()).and_then(|key| Endpoint::of_key(&key))
 }
 
 /// The entries of a key's value, if it is a list.
@@ -69,9 +118,11 @@ pub(super) fn is_gap(value: &RawValue) -> bool {
 /// is a text counts; a text with NUL characters is nobody that PostgreSQL could know.
 pub(crate) fn user_of(entry: &RawValue) -> Option<Cow<'_, str>> {
     let Body(members) = serde_json::from_str(entry.get()).ok()?;
-    let ids =
-        members.into_iter().rev().filter(|(key, _)| entry::string(key).is_some_and(|key| key == USER_ID));
-    let mut ids = ids.filter_map(|(_, id)| entry::string(id));
+    let ids = members
+        .into_iter()
+        .rev()
+        .filter(|(key, _)| entry::string(key.get()).is_some_and(|key| key == USER_ID));
+    let mut ids = ids.filter_map(|(_, id)| entry::string(id.get()));
     ids.next().filter(|id| !id.is_empty() && !id.contains('\0'))
 }
 

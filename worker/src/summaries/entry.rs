@@ -4,18 +4,16 @@
 //! own name in the row's `extra`, its text as it came. So is a number that its column holds only rounded: an
 //! entry is told again from its row by laying `extra` over the columns.
 
+use super::cursor::Cursor;
 use super::declaration::{IdentityField, Missing};
 use super::field::{Field, Kind};
 use super::storable::{self, Unstorable};
 use super::table::Table;
 use super::value::Value;
 use super::{number, series};
-use serde::Deserialize;
-use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::fmt;
 
 /// An entry's values.
 #[derive(Debug, PartialEq)]
@@ -43,17 +41,63 @@ pub enum Rejection {
     Unstorable(#[from] Unstorable),
 }
 
-/// The members of a JSON object, of repeated keys the last.
-pub struct Members<'a>(pub BTreeMap<Cow<'a, str>, &'a RawValue>);
+/// The members of a JSON object, in the order in which they came. There are few, so looking at each is quicker than
+/// keeping them in an order to be found by.
+pub struct Members<'a>(Vec<Member<'a>>);
+
+struct Member<'a> {
+    name: Cow<'a, str>,
+    json: &'a str,
+    is_taken: bool,
+}
+
+/// Members that most objects do not have more of.
+const USUAL_MEMBERS: usize = 32;
+
+impl<'a> Members<'a> {
+    /// Those of `json`, which is well-formed; nothing if it is no object.
+    fn of(json: &'a str) -> Result<Option<Self>, Unstorable> {
+        let Some(mut cursor) = Cursor::new(json) else { return Ok(None) };
+        let mut members = Vec::with_capacity(USUAL_MEMBERS);
+        while let Some((name, json)) = cursor.next_member()? {
+            members.push(Member { name, json, is_taken: false });
+        }
+        Ok(Some(Self(members)))
+    }
+
+    /// The value under `name`; of a repeated key the last.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<&'a str> {
+        self.0.iter().rev().find(|member| member.name == name).map(|member| member.json)
+    }
+
+    /// The same, and it is not among the [`Self::rest`] then.
+    fn take(&mut self, name: &str) -> Option<&'a str> {
+        let mut found = None;
+        for member in self.0.iter_mut().filter(|member| member.name == name) {
+            member.is_taken = true;
+            found = Some(member.json);
+        }
+        found
+    }
+
+    /// What was not taken; of a repeated key the last.
+    fn rest(self) -> BTreeMap<Cow<'a, str>, Kept<'a>> {
+        let rest = self.0.into_iter().filter(|member| !member.is_taken);
+        rest.map(|member| (member.name, Kept::Raw(member.json))).collect()
+    }
+}
 
 /// Opens an entry and sees that it names its user.
 ///
 /// # Errors
 /// See [`Rejection`].
 pub fn open(raw: &RawValue) -> Result<Members<'_>, Rejection> {
-    storable::check(raw.get())?;
-    let members: Members<'_> = parse(raw).ok_or(Rejection::NotAnObject)?;
-    let named = members.0.get("userId").and_then(|raw| string(raw)).is_some_and(|id| !id.is_empty());
+    let Some(members) = Members::of(raw.get())? else {
+        storable::check(raw.get())?;
+        return Err(Rejection::NotAnObject);
+    };
+    let named = members.get("userId").and_then(string).is_some_and(|id| !id.is_empty());
     if named { Ok(members) } else { Err(Rejection::NoUser) }
 }
 
@@ -61,9 +105,9 @@ pub fn open(raw: &RawValue) -> Result<Members<'_>, Rejection> {
 ///
 /// # Errors
 /// See [`Rejection`].
-pub fn read<'a>(table: &Table, key: &str, Members(mut members): Members<'a>) -> Result<Entry<'a>, Rejection> {
-    let user_id = members.remove("userId").and_then(string).ok_or(Rejection::NoUser)?;
-    let callback = members.remove(CALLBACK_URL).and_then(string);
+pub fn read<'a>(table: &Table, key: &str, mut members: Members<'a>) -> Result<Entry<'a>, Rejection> {
+    let user_id = members.take("userId").and_then(string).ok_or(Rejection::NoUser)?;
+    let callback = members.take(CALLBACK_URL).and_then(string);
 
     let mut values = Vec::with_capacity(table.columns.len());
     values.push(Value::Text(user_id));
@@ -93,80 +137,81 @@ struct Extra<'a> {
 
 /// A value in `extra`.
 pub(super) enum Kept<'a> {
-    Raw(&'a RawValue),
+    Raw(&'a str),
     Object(BTreeMap<Cow<'a, str>, Kept<'a>>),
 }
 
 /// Reads the declared `fields` of `members` into `values`. Returns the rest: what does not fit, what is unknown.
 fn read_fields<'a>(
     fields: impl Iterator<Item = &'static Field>,
-    mut members: BTreeMap<Cow<'a, str>, &'a RawValue>,
+    mut members: Members<'a>,
     values: &mut Vec<Value<'a>>,
 ) -> Extra<'a> {
-    members.remove(ACCESS_TOKEN);
+    members.take(ACCESS_TOKEN);
     let mut extra = Extra::default();
     for field in fields {
         // The second spelling fills the column only where the first is missing; else it is an unknown field.
-        let name = match field.other_name {
-            Some(other) if !members.contains_key(field.name) => other,
-            _ => field.name,
-        };
-        match members.remove(name) {
+        let spellings = std::iter::once(field.name).chain(field.other_name);
+        let found = spellings.into_iter().find_map(|name| Some((name, members.take(name)?)));
+        match found {
             None => values.extend(std::iter::repeat_n(Value::Null, field.column_count())),
-            Some(raw) => {
-                let (kept, unknown_fields) = read_field(field, raw, values);
+            Some((name, json)) => {
+                let (kept, unknown_fields) = read_field(field, json, values);
                 extra.unknown_fields += unknown_fields;
                 extra.kept.extend(kept.map(|kept| (Cow::Borrowed(name), kept)));
             }
         }
     }
-    extra.unknown_fields += members.len() as u64;
-    extra.kept.extend(members.into_iter().map(|(name, raw)| (name, Kept::Raw(raw))));
+    let mut unknown = members.rest();
+    extra.unknown_fields += unknown.len() as u64;
+    extra.kept.append(&mut unknown);
     extra
 }
 
 /// Reads one field into its columns. Returns what of it goes to `extra`, and how many unknown fields it holds.
-fn read_field<'a>(field: &Field, raw: &'a RawValue, values: &mut Vec<Value<'a>>) -> (Option<Kept<'a>>, u64) {
+fn read_field<'a>(field: &Field, json: &'a str, values: &mut Vec<Value<'a>>) -> (Option<Kept<'a>>, u64) {
     let first = values.len();
     let (kept, unknown_fields) = match field.kind {
-        Kind::Series(number) => match series::read(number, raw) {
-            None => (Some(Kept::Raw(raw)), 0),
+        Kind::Series(number) => match series::read(number, json) {
+            None => (Some(Kept::Raw(json)), 0),
             Some((arrays, kept)) => {
                 values.extend(arrays);
                 ((!kept.is_empty()).then_some(Kept::Object(kept)), 0)
             }
         },
-        Kind::Object(fields) => match parse::<Members<'_>>(raw) {
-            None => (Some(Kept::Raw(raw)), 0),
-            Some(Members(members)) => {
+        Kind::Object(fields) => match Members::of(json) {
+            // The error cannot be: what the entry could not be stored for was found when it was opened.
+            Ok(None) | Err(_) => (Some(Kept::Raw(json)), 0),
+            Ok(Some(members)) => {
                 let Extra { kept, unknown_fields } = read_fields(fields.iter(), members, values);
                 // An object with nothing in its columns is kept, so that it can be told from a missing one.
                 let empty = values[first..].iter().all(Value::is_null);
                 ((empty || !kept.is_empty()).then_some(Kept::Object(kept)), unknown_fields)
             }
         },
-        scalar => match read_scalar(scalar, raw) {
-            None => (Some(Kept::Raw(raw)), 0),
-            Some(value) => {
-                let rounded = matches!(value, Value::Float(float) if !number::is_exact(raw.get(), float));
-                values.push(value);
-                (rounded.then_some(Kept::Raw(raw)), 0)
-            }
-        },
+        scalar => {
+            let value = read_scalar(scalar, json);
+            let is_exact = match value {
+                None => false,
+                Some(Value::Float(float)) => number::is_exact(json, float),
+                Some(_) => true,
+            };
+            values.push(value.unwrap_or(Value::Null));
+            return ((!is_exact).then_some(Kept::Raw(json)), 0);
+        }
     };
     values.resize(first + field.column_count(), Value::Null);
     (kept, unknown_fields)
 }
 
-fn read_scalar(kind: Kind, raw: &RawValue) -> Option<Value<'_>> {
-    let json = raw.get();
+fn read_scalar(kind: Kind, json: &str) -> Option<Value<'_>> {
     match kind {
-        Kind::Text => string(raw).map(Value::Text),
+        Kind::Text => string(json).map(Value::Text),
         Kind::Integer => number::integer(json).and_then(|value| value.try_into().ok()).map(Value::Integer),
-        Kind::BigInteger => big_integer(raw).map(Value::BigInteger),
+        Kind::BigInteger => big_integer(json).map(Value::BigInteger),
         Kind::Float => number::float(json).map(Value::Float),
         Kind::Boolean => json.parse().ok().map(Value::Boolean),
-        Kind::Date => string(raw).and_then(|date| days(&date)).map(Value::Date),
+        Kind::Date => string(json).and_then(|date| days(&date)).map(Value::Date),
         Kind::Instant => instant(json).map(Value::Instant),
         Kind::List => json.starts_with('[').then_some(Value::Json(json.into())),
         Kind::OpenObject => json.starts_with('{').then_some(Value::Json(json.into())),
@@ -175,9 +220,9 @@ fn read_scalar(kind: Kind, raw: &RawValue) -> Option<Value<'_>> {
 }
 
 /// A number, or a string of its digits in their usual spelling.
-fn big_integer(raw: &RawValue) -> Option<i64> {
-    match string(raw) {
-        None => number::integer(raw.get()),
+fn big_integer(json: &str) -> Option<i64> {
+    match string(json) {
+        None => number::integer(json),
         Some(digits) => digits.parse().ok().filter(|value: &i64| value.to_string() == digits),
     }
 }
@@ -245,7 +290,7 @@ impl Kept<'_> {
 
     fn write(&self, json: &mut String) {
         match self {
-            Self::Raw(raw) => json.push_str(raw.get()),
+            Self::Raw(raw) => json.push_str(raw),
             Self::Object(members) => {
                 json.push('{');
                 for (index, (name, value)) in members.iter().enumerate() {
@@ -262,39 +307,12 @@ impl Kept<'_> {
     }
 }
 
-/// `raw` as what it is asked to be, or nothing.
-fn parse<'a, T: Deserialize<'a>>(raw: &'a RawValue) -> Option<T> {
-    serde_json::from_str(raw.get()).ok()
-}
-
 /// A JSON string's text; nothing for half of a surrogate pair, which is none.
-pub(super) fn string(raw: &RawValue) -> Option<Cow<'_, str>> {
-    let inner = raw.get().strip_prefix('"')?.strip_suffix('"')?;
-    if inner.contains('\\') { parse::<String>(raw).map(Cow::Owned) } else { Some(Cow::Borrowed(inner)) }
-}
-
-impl<'de> Deserialize<'de> for Members<'de> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct MembersVisitor;
-        impl<'de> Visitor<'de> for MembersVisitor {
-            type Value = Members<'de>;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an object")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-                let mut members = BTreeMap::new();
-                while let Some((Name(name), raw)) = map.next_entry()? {
-                    members.insert(name, raw);
-                }
-                Ok(Members(members))
-            }
-        }
-        deserializer.deserialize_map(MembersVisitor)
+pub(super) fn string(json: &str) -> Option<Cow<'_, str>> {
+    let inner = json.strip_prefix('"')?.strip_suffix('"')?;
+    if inner.contains('\\') {
+        serde_json::from_str::<String>(json).ok().map(Cow::Owned)
+    } else {
+        Some(Cow::Borrowed(inner))
     }
 }
-
-/// A key, borrowed from the body unless it holds escapes.
-#[derive(Deserialize)]
-pub(super) struct Name<'a>(#[serde(borrow)] pub(super) Cow<'a, str>);

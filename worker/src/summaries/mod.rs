@@ -2,11 +2,12 @@
 //!
 //! A type is one file in `types` with one [`SummaryType`] in it, one line in its list and one migration.
 //! Columns, statements and encodings are derived from the declaration. The way of a body: [`notification`]
-//! takes it apart where [`body`] cuts it, [`entry`] reads one entry into values, [`batch`] brings the rows of many
+//! takes it apart where [`body`] cuts it, [`entry`] reads one entry into values, member by member with `cursor`, [`batch`] brings the rows of many
 //! bodies together, and `store` writes them.
 
 pub mod batch;
 pub mod body;
+mod cursor;
 mod declaration;
 pub mod entry;
 pub mod field;

@@ -4,7 +4,7 @@
 //! into them, and each is then read alone.
 
 use super::batch::{Row, Version};
-use super::body::{Body, UNKNOWN, USER_ID, endpoint_of, entries, is_gap, user_of};
+use super::body::{Body, Content, UNKNOWN, USER_ID, cut, endpoint_of, entries, is_gap, user_of};
 use super::entry::{self, Entry, Members, Rejection};
 use super::{Registry, SummaryType};
 use crate::message::{Message, Outgoing, Part, PartValue, Reason};
@@ -59,8 +59,11 @@ pub fn read(registry: &Registry, message: &Message, reading: Reading) -> Notific
         dead_letters: Vec::new(),
         found: Notification::default(),
     };
-    match serde_json::from_slice::<Body<'_>>(&message.body) {
-        Ok(Body(members)) => members.iter().for_each(|(key, value)| reader.read_member(key, value)),
+    match cut(&message.body) {
+        Ok(members) => members.into_iter().for_each(|(key, content)| match content {
+            Content::Summaries(endpoint, entries) => reader.read_entries(endpoint, key, entries),
+            Content::Other(value) => reader.read_other(key, value),
+        }),
         Err(error) => {
             let error = format!("the body is not a JSON object: {error}");
             reader.dead_letters.push(message.dead(Reason::NotANotification, &error));
@@ -94,30 +97,38 @@ struct Reader<'a> {
 }
 
 impl Reader<'_> {
-    fn read_member(&mut self, key: &RawValue, value: &RawValue) {
+    fn read_other(&mut self, key: &RawValue, value: &RawValue) {
         if self.is_gap(value) {
             return;
         }
         let whole = Part { key: key.get(), value: PartValue::Whole(value), entry_index: self.next_index };
         let entries = entries(value);
-        self.next_index += entries.as_ref().map_or(0, |entries| entries.len() as u32);
+        let count = entries.as_ref().map_or(0, |entries| entries.len() as u32);
         match (endpoint_of(key), entries) {
-            (None, entries) => self.keep_raw(UNKNOWN, &whole, &entries.unwrap_or_else(|| vec![value])),
+            (None, entries) => {
+                self.next_index += count;
+                self.keep_raw(UNKNOWN, &whole, &entries.unwrap_or_else(|| vec![value]));
+            }
             (Some(endpoint), None) => {
                 self.note(user_of(value));
                 let error = format!("the value of {} is not a list", endpoint.key);
                 self.reject(endpoint.key, &whole, Reason::NotAList, &error);
             }
             (Some(endpoint), Some(entries)) if endpoint.lane == Lane::Account => {
+                self.next_index += count;
                 entries.into_iter().for_each(|entry| self.note(user_of(entry)));
                 self.found.accounts.push(self.message.forwarded(&whole, endpoint.routing_key()));
             }
-            (Some(endpoint), Some(entries)) => {
-                for (entry_index, entry) in (whole.entry_index..).zip(entries) {
-                    let part = Part { key: key.get(), value: PartValue::Entry(entry), entry_index };
-                    self.read_entry(endpoint, &part, entry);
-                }
-            }
+            (Some(endpoint), Some(entries)) => self.read_entries(endpoint, key, entries),
+        }
+    }
+
+    fn read_entries(&mut self, endpoint: &'static Endpoint, key: &RawValue, entries: Vec<&RawValue>) {
+        for entry in entries {
+            let value = PartValue::Entry(entry);
+            let part = Part { key: key.get(), value, entry_index: self.next_index };
+            self.next_index += 1;
+            self.read_entry(endpoint, &part, entry);
         }
     }
 
@@ -132,7 +143,7 @@ impl Reader<'_> {
                 return self.reject_entry(endpoint, part, &rejection);
             }
         };
-        self.note(members.0.get(USER_ID).and_then(|id| entry::string(id)));
+        self.note(members.get(USER_ID).and_then(entry::string));
         let table = self.registry.position(endpoint.key);
         let announces = is_ping(&members);
         if announces && !table.is_some_and(|table| self.summary_type(table).pings_are_summaries) {
@@ -230,7 +241,7 @@ impl Reader<'_> {
 
 /// An entry with a `callbackURL` holds no data but says where to fetch it (garmin-health-api.md 2.2).
 fn is_ping(members: &Members<'_>) -> bool {
-    members.0.contains_key("callbackURL")
+    members.get("callbackURL").is_some()
 }
 
 #[cfg(test)]

@@ -53,7 +53,10 @@ pub(super) fn integer(text: &str) -> Option<i64> {
 
 /// Seconds, to the microsecond, as microseconds.
 pub(super) fn microseconds(text: &str) -> Option<i64> {
-    scaled(text, 6)
+    match text.parse::<i64>() {
+        Ok(seconds) => seconds.checked_mul(1_000_000),
+        Err(_) => scaled(text, 6),
+    }
 }
 
 /// A finite number, rounded to the nearest that a `double precision` holds.

@@ -5,7 +5,7 @@ use super::handler::RawNotifications;
 use super::notification::{self, Notification, Reading};
 use super::{Registry, body};
 use crate::message::{Message, Reason};
-use crate::store::raw::RawNotification;
+use crate::store::raw::{RawNotification, Sealer};
 use crate::store::withdrawals::Withdrawn;
 use apollo_shared::secrets::Keyring;
 use std::collections::BTreeMap;
@@ -45,11 +45,12 @@ impl Reader {
     pub(super) async fn read(self, messages: Arc<Vec<Message>>) -> io::Result<Vec<Read>> {
         let has_gaps = self.raw_notifications == RawNotifications::Stored;
         tokio::task::spawn_blocking(move || {
+            let mut sealer = Sealer::new(&self.keyring)?;
             messages
                 .iter()
                 .map(|message| {
                     let notification = self.read_alone(message, has_gaps);
-                    let raw = self.seal(message, &notification)?;
+                    let raw = self.seal(&mut sealer, message, &notification)?;
                     Ok(Read { notification, raw, ..Read::default() })
                 })
                 .collect()
@@ -65,11 +66,12 @@ impl Reader {
         mut reads: Vec<Read>,
     ) -> io::Result<Vec<Read>> {
         tokio::task::spawn_blocking(move || {
+            let mut sealer = Sealer::new(&self.keyring)?;
             for withdrawn in withdrawn {
                 if let (Some(read), Some(message)) =
                     (reads.get_mut(withdrawn.place), messages.get(withdrawn.place))
                 {
-                    *read = self.read_rest(&withdrawn, message, std::mem::take(read))?;
+                    *read = self.read_rest(&mut sealer, &withdrawn, message, std::mem::take(read))?;
                 }
             }
             Ok(reads)
@@ -77,7 +79,13 @@ impl Reader {
         .await?
     }
 
-    fn read_rest(&self, withdrawn: &Withdrawn, message: &Message, read: Read) -> io::Result<Read> {
+    fn read_rest(
+        &self,
+        sealer: &mut Sealer<'_>,
+        withdrawn: &Withdrawn,
+        message: &Message,
+        read: Read,
+    ) -> io::Result<Read> {
         let before = read.message(message);
         let goes = |user: Option<&str>| user.is_some_and(|user| withdrawn.user_ids.contains(user));
         let body::Rest { body, is_empty, taken } = body::without(&before.body, goes);
@@ -85,7 +93,7 @@ impl Reader {
             Message { envelope: before.envelope.clone(), routing_key: before.routing_key.clone(), body };
         let mut notification = self.read_alone(&rest, true);
         notification.accounts = read.notification.accounts;
-        let raw = if is_empty { None } else { self.seal(&rest, &notification)? };
+        let raw = if is_empty { None } else { self.seal(sealer, &rest, &notification)? };
         let mut withdrawn = read.withdrawn;
         taken.into_iter().for_each(|(key, count)| *withdrawn.entry(key).or_default() += count);
         Ok(Read { notification, raw, withdrawn, rest: Some(rest) })
@@ -103,8 +111,13 @@ impl Reader {
         })
     }
 
-    fn seal(&self, message: &Message, notification: &Notification) -> io::Result<Option<RawNotification>> {
-        let seal = || RawNotification::seal(message, &notification.user_ids, &self.keyring);
+    fn seal(
+        &self,
+        sealer: &mut Sealer<'_>,
+        message: &Message,
+        notification: &Notification,
+    ) -> io::Result<Option<RawNotification>> {
+        let seal = || sealer.seal(message, &notification.user_ids);
         (self.raw_notifications == RawNotifications::Kept).then(seal).transpose()
     }
 }

@@ -1,25 +1,23 @@
 //! A series: an object from offsets in seconds to numbers, read into two arrays in the order of time.
 
-use super::entry::{Kept, Name};
+use super::cursor::Cursor;
+use super::entry::Kept;
 use super::field::Number;
 use super::number;
 use super::value::Value;
-use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
-use serde_json::value::RawValue;
 use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::fmt;
 
-/// The offsets and the values of `raw`, and its points that do not fit, or fit only rounded. Nothing if it is
+/// The offsets and the values of `json`, and its points that do not fit, or fit only rounded. Nothing if it is
 /// no object.
-pub(super) fn read(number: Number, raw: &RawValue) -> Option<([Value<'_>; 2], Members<'_>)> {
+pub(super) fn read(number: Number, json: &str) -> Option<([Value<'_>; 2], Members<'_>)> {
     match number {
         Number::Integer => {
-            let (offsets, values, kept) = arrays::<i32>(raw)?;
+            let (offsets, values, kept) = arrays::<i32>(json)?;
             Some(([Value::Integers(offsets), Value::Integers(values)], kept))
         }
         Number::Float => {
-            let (offsets, values, kept) = arrays::<f64>(raw)?;
+            let (offsets, values, kept) = arrays::<f64>(json)?;
             Some(([Value::Integers(offsets), Value::Floats(values)], kept))
         }
     }
@@ -27,8 +25,8 @@ pub(super) fn read(number: Number, raw: &RawValue) -> Option<([Value<'_>; 2], Me
 
 type Members<'a> = BTreeMap<Cow<'a, str>, Kept<'a>>;
 
-fn arrays<'a, T: Point>(raw: &'a RawValue) -> Option<(Vec<i32>, Vec<T>, Members<'a>)> {
-    let Points { mut points, kept } = serde_json::from_str::<Points<'a, T>>(raw.get()).ok()?;
+fn arrays<'a, T: Point>(json: &'a str) -> Option<(Vec<i32>, Vec<T>, Members<'a>)> {
+    let Points { mut points, kept } = Points::<T>::of(json)?;
     // Stable, so that of a repeated offset the last stays the last.
     points.sort_by_key(|(offset, _)| *offset);
     let mut arrays = (Vec::with_capacity(points.len()), Vec::with_capacity(points.len()));
@@ -68,58 +66,69 @@ impl Point for f64 {
 }
 
 impl<'a, T: Point> Points<'a, T> {
+    /// Those of `json`; nothing if it is no object.
+    fn of(json: &'a str) -> Option<Self> {
+        let mut cursor = Cursor::new(json)?;
+        let mut points = Self { points: Vec::new(), kept: BTreeMap::new() };
+        loop {
+            if let Some((offset, json)) = cursor.next_point() {
+                points.take(offset, json, || offset.to_string().into());
+            } else if let Ok(Some((key, json))) = cursor.next_member() {
+                match offset(&key) {
+                    Some(offset) => points.take(offset, json, || key),
+                    None => drop(points.kept.insert(key, Kept::Raw(json))),
+                }
+            } else {
+                // The end, and no error: what the entry could not be stored for was found when it was opened.
+                return Some(points);
+            }
+        }
+    }
+
     /// Of a repeated key the last counts, so what an earlier one left behind goes.
-    fn take(&mut self, key: Cow<'a, str>, raw: &'a RawValue) {
-        let Some(offset) = offset(&key) else {
-            self.kept.insert(key, Kept::Raw(raw));
-            return;
-        };
-        let point = T::read(raw.get());
+    fn take(&mut self, offset: i32, json: &'a str, key: impl FnOnce() -> Cow<'a, str>) {
+        let point = T::read(json);
         self.points.push((offset, point.map(|(value, _)| value)));
         match point {
             Some((_, true)) if self.kept.is_empty() => {}
-            Some((_, true)) => drop(self.kept.remove(&key)),
-            _ => drop(self.kept.insert(key, Kept::Raw(raw))),
+            Some((_, true)) => drop(self.kept.remove(&key())),
+            _ => drop(self.kept.insert(key(), Kept::Raw(json))),
         }
-    }
-}
-
-impl<'de, T: Point> Deserialize<'de> for Points<'de, T> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct PointsVisitor<T>(std::marker::PhantomData<T>);
-        impl<'de, T: Point> Visitor<'de> for PointsVisitor<T> {
-            type Value = Points<'de, T>;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an object")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-                let mut points = Points { points: Vec::new(), kept: BTreeMap::new() };
-                while let Some((Name(key), raw)) = map.next_entry()? {
-                    points.take(key, raw);
-                }
-                Ok(points)
-            }
-        }
-        deserializer.deserialize_map(PointsVisitor(std::marker::PhantomData))
     }
 }
 
 /// Whole seconds in their usual spelling; from any other (`015`, `+15`) the key could not be told again.
 fn offset(key: &str) -> Option<i32> {
     let digits = key.strip_prefix('-').unwrap_or(key);
-    let usual = key == "0" || !digits.starts_with(['0', '+']);
+    let usual = key == "0" || !matches!(digits.as_bytes().first(), Some(b'0' | b'+'));
     usual.then(|| key.parse().ok()).flatten()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
+
+    const VALUES: [&str; 8] = ["1", "-25", "144.0", "2.5", "1e2", "null", "\"x\"", "0.12345678901234567890"];
+
+    proptest! {
+        /// Points without spaces are read on a way of their own.
+        #[test]
+        fn spaces_make_no_difference(
+            points in prop::collection::vec((-3i32..12, prop::sample::select(&VALUES[..])), 0..12),
+        ) {
+            for number in [Number::Integer, Number::Float] {
+                let [close, apart] = ["", " "].map(|space| {
+                    let members = points.iter().map(|(offset, value)| format!("\"{offset}\":{space}{value}"));
+                    read_json(number, &format!("{{{}}}", members.collect::<Vec<_>>().join(",")))
+                });
+                prop_assert_eq!(close, apart);
+            }
+        }
+    }
 
     fn read_json(number: Number, json: &str) -> (Vec<i32>, Value<'static>, String) {
-        let raw: Box<RawValue> = serde_json::from_str(json).unwrap();
-        let ([offsets, values], kept) = read(number, &raw).unwrap();
+        let ([offsets, values], kept) = read(number, json).unwrap();
         let Value::Integers(offsets) = offsets else { panic!("offsets are integers") };
         let values = match values {
             Value::Integers(values) => Value::Integers(values),

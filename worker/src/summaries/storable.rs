@@ -24,53 +24,72 @@ pub enum Unstorable {
     HugeNumber,
 }
 
-/// Looks through `json`, which is well-formed, once.
+/// Looks through the value `json`, which is well-formed, once.
 ///
 /// # Errors
 /// The first thing found that cannot be stored.
 pub fn check(json: &str) -> Result<(), Unstorable> {
-    let bytes = json.as_bytes();
-    let mut depth: usize = 0;
-    let mut at = 0;
-    while let Some(&byte) = bytes.get(at) {
+    end_of_value(json.as_bytes(), 0, 0).map(drop)
+}
+
+/// From the first byte of a value with so many levels of nesting around it to behind its last.
+///
+/// # Errors
+/// The first thing found that cannot be stored.
+pub(super) fn end_of_value(json: &[u8], start: usize, levels_around: usize) -> Result<usize, Unstorable> {
+    let mut depth = levels_around;
+    let mut at = start;
+    while let Some(&byte) = json.get(at) {
         at = match byte {
-            b'"' => check_string(bytes, at + 1)?,
-            b'-' | b'0'..=b'9' => check_number(bytes, at)?,
+            b'"' => end_of_string(json, at + 1)?,
+            b'-' | b'0'..=b'9' => end_of_number(json, at)?,
             b'{' | b'[' => {
                 depth += 1;
                 if depth > MAX_DEPTH {
                     return Err(Unstorable::TooDeep);
                 }
-                at + 1
+                at += 1;
+                continue;
             }
             b'}' | b']' => {
                 depth = depth.saturating_sub(1);
                 at + 1
             }
-            _ => at + 1,
+            b't' | b'n' => at + 4,
+            b'f' => at + 5,
+            // Between values.
+            _ => {
+                at += 1;
+                continue;
+            }
         };
-    }
-    Ok(())
-}
-
-/// From behind a string's opening quotation mark to behind its closing one.
-fn check_string(bytes: &[u8], mut at: usize) -> Result<usize, Unstorable> {
-    while let Some(&byte) = bytes.get(at) {
-        match byte {
-            b'"' => return Ok(at + 1),
-            b'\\' if bytes.get(at + 1) == Some(&b'u') => at = check_escape(bytes, at)?,
-            b'\\' => at += 2,
-            _ => at += 1,
+        if depth <= levels_around {
+            break;
         }
     }
     Ok(at)
 }
 
+/// From behind a string's opening quotation mark to behind its closing one.
+///
+/// # Errors
+/// The first thing found that cannot be stored.
+pub(super) fn end_of_string(json: &[u8], mut at: usize) -> Result<usize, Unstorable> {
+    loop {
+        at += json[at..].iter().take_while(|byte| !matches!(byte, b'"' | b'\\')).count();
+        match json.get(at..at + 2) {
+            Some(b"\\u") => at = end_of_escape(json, at)?,
+            Some([b'\\', _]) => at += 2,
+            _ => return Ok(at + 1),
+        }
+    }
+}
+
 /// From a `\uXXXX` to behind it, and behind the other half of its pair if it is the first half of one.
-fn check_escape(bytes: &[u8], at: usize) -> Result<usize, Unstorable> {
-    match code_unit(bytes, at) {
+fn end_of_escape(json: &[u8], at: usize) -> Result<usize, Unstorable> {
+    match code_unit(json, at) {
         Some(0) => Err(Unstorable::NulCharacter),
-        Some(0xd800..=0xdbff) => match code_unit(bytes, at + 6) {
+        Some(0xd800..=0xdbff) => match code_unit(json, at + 6) {
             Some(0xdc00..=0xdfff) => Ok(at + 12),
             _ => Err(Unstorable::LoneSurrogate),
         },
@@ -80,25 +99,31 @@ fn check_escape(bytes: &[u8], at: usize) -> Result<usize, Unstorable> {
 }
 
 /// The UTF-16 code unit that is escaped at `at`.
-fn code_unit(bytes: &[u8], at: usize) -> Option<u16> {
-    let digits = bytes.get(at..at + 6)?.strip_prefix(b"\\u")?;
+fn code_unit(json: &[u8], at: usize) -> Option<u16> {
+    let digits = json.get(at..at + 6)?.strip_prefix(b"\\u")?;
     u16::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()
 }
 
 /// From a number's first byte to behind its last.
-fn check_number(bytes: &[u8], start: usize) -> Result<usize, Unstorable> {
-    let is_number = |byte: &u8| matches!(byte, b'0'..=b'9' | b'+' | b'-' | b'.' | b'e' | b'E');
-    let length = bytes[start..].iter().take_while(|byte| is_number(byte)).count();
-    let number = &bytes[start..start + length];
-    let exponent = match number.iter().position(|byte| matches!(byte, b'e' | b'E')) {
-        Some(position) => std::str::from_utf8(&number[position + 1..])
-            .ok()
-            .and_then(|exponent| exponent.parse::<i32>().ok())
-            .ok_or(Unstorable::HugeNumber)?,
-        None => 0,
+fn end_of_number(json: &[u8], start: usize) -> Result<usize, Unstorable> {
+    let bytes = &json[start..];
+    let mantissa = bytes.iter().take_while(|byte| matches!(byte, b'0'..=b'9' | b'-' | b'.')).count();
+    let (digits, length) = match bytes.get(mantissa) {
+        Some(b'e' | b'E') => with_exponent(bytes, mantissa)?,
+        _ => (mantissa, mantissa),
     };
-    let digits = length.saturating_add(usize::try_from(exponent.unsigned_abs()).unwrap_or(usize::MAX));
     if digits > MAX_DIGITS { Err(Unstorable::HugeNumber) } else { Ok(start + length) }
+}
+
+/// How many digits a number has when written out, and how many bytes as it is.
+fn with_exponent(bytes: &[u8], mantissa: usize) -> Result<(usize, usize), Unstorable> {
+    let is_exponent = |byte: &&u8| matches!(byte, b'0'..=b'9' | b'+' | b'-');
+    let length = mantissa + 1 + bytes[mantissa + 1..].iter().take_while(is_exponent).count();
+    let exponent =
+        std::str::from_utf8(&bytes[mantissa + 1..length]).ok().and_then(|exponent| exponent.parse().ok());
+    let exponent: i32 = exponent.ok_or(Unstorable::HugeNumber)?;
+    let powers = usize::try_from(exponent.unsigned_abs()).unwrap_or(usize::MAX);
+    Ok((length.saturating_add(powers), length))
 }
 
 #[cfg(test)]

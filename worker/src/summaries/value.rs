@@ -103,7 +103,11 @@ fn encode_array<const N: usize>(
         encode_length(row, count);
         row.extend_from_slice(&1i32.to_be_bytes());
     }
-    for element in elements {
-        encode_bytes(row, &element);
+    let length = (N as i32).to_be_bytes();
+    let start = row.len();
+    row.resize(start + count * (4 + N), 0);
+    for (place, element) in row[start..].chunks_exact_mut(4 + N).zip(elements) {
+        place[..4].copy_from_slice(&length);
+        place[4..].copy_from_slice(&element);
     }
 }

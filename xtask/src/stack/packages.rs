@@ -27,7 +27,7 @@ const INSTALL: &str = "`cargo xtask test` installs what is missing";
 pub enum Purpose {
     /// To run Apollo.
     Stack,
-    /// To test it too, in a browser.
+    /// To test it too: in a browser, and counting instructions.
     Tests,
 }
 
@@ -96,6 +96,7 @@ fn missing(purpose: Purpose) -> Vec<&'static str> {
     if purpose == Purpose::Tests {
         present.push(("chromium", on_path("chromium").is_some()));
         present.push(("chromium-driver", on_path("chromedriver").is_some()));
+        present.push(("valgrind", on_path("valgrind").is_some()));
     }
     present.into_iter().filter(|(_, is_there)| !is_there).map(|(package, _)| package).collect()
 }
