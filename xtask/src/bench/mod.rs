@@ -3,6 +3,7 @@
 //! Each section has a stack to itself and gives tables, in which every figure of Apollo's stands beside its baseline of
 //! the same run. What loads the programs, and what they are compared with, is `apollo-bench` (the crate `bench`).
 
+mod receiver;
 mod site;
 mod table;
 mod worker;
@@ -44,6 +45,7 @@ fn measure(section: BenchSection, quick: bool) -> Result<Vec<Table>> {
     let stack = ui::timed("start PostgreSQL and RabbitMQ", || Stack::start("bench"))?;
     let site = Site::new(&stack, quick)?;
     match section {
+        BenchSection::Receiver => receiver::measure(&site),
         BenchSection::Worker => worker::measure(&site),
     }
 }
