@@ -44,8 +44,10 @@ pub async fn publish(
         channel.basic_publish(exchange.into(), routing_key.clone(), options, body, properties).await?;
     match confirm.await? {
         Confirmation::Ack(None) => Ok(()),
-        Confirmation::Ack(Some(_)) => Err(PublishError::Unroutable(routing_key)),
-        Confirmation::Nack(_) => Err(PublishError::Refused),
+        Confirmation::Ack(Some(_)) | Confirmation::Nack(Some(_)) => {
+            Err(PublishError::Unroutable(routing_key))
+        }
+        Confirmation::Nack(None) => Err(PublishError::Refused),
         Confirmation::NotRequested => Err(PublishError::NotConfirming),
     }
 }
