@@ -132,3 +132,54 @@ impl Line {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use apollo_shared::envelope::{Envelope, Microseconds};
+
+    fn message(bytes: usize) -> Arc<Message> {
+        let envelope = Envelope::of_arrival("dailies", Microseconds(0), None);
+        let routing_key = "push.dailies".to_owned();
+        Arc::new(Message { envelope, routing_key, body: "x".repeat(bytes), _room: None })
+    }
+
+    fn open_line() -> Line {
+        let line = Line::closed("not connected yet");
+        line.open();
+        line
+    }
+
+    #[tokio::test]
+    async fn what_waits_is_taken_in_order_as_much_as_a_batch_may_hold() {
+        let line = open_line();
+        let small: Vec<_> = (0..=BATCH_MESSAGES).map(|_| message(10)).collect();
+        let large = [message(BATCH_BYTES), message(10)];
+        let all: Vec<_> = small.iter().chain(&large).collect();
+        let _answers: Vec<_> = all.iter().map(|message| line.join((*message).clone()).unwrap()).collect();
+        let mut taken = Vec::new();
+        for expected in [BATCH_MESSAGES, 2, 1] {
+            let batch = line.next_batch().await;
+            assert_eq!(batch.len(), expected);
+            taken.extend(batch.into_iter().map(|waiting| waiting.message.envelope.message_id));
+        }
+        assert!(all.iter().map(|message| message.envelope.message_id).eq(taken));
+    }
+
+    #[tokio::test]
+    async fn nobody_waits_while_nothing_can_be_published() {
+        let line = open_line();
+        let mut waiting = line.join(message(1)).unwrap();
+        assert!(waiting.try_recv().is_err());
+        line.close(&"it blocks publishing".into());
+        assert!(matches!(waiting.await.unwrap(), Err(NotPublished::Away(_))));
+        assert!(matches!(line.join(message(1)), Err(NotPublished::Away(_))));
+        assert_eq!(&*line.closing().await, "it blocks publishing");
+
+        line.open();
+        line.opened().await;
+        let answered = line.join(message(1)).unwrap();
+        line.next_batch().await.into_iter().for_each(|waiting| waiting.answer(Ok(())));
+        assert!(answered.await.unwrap().is_ok());
+    }
+}

@@ -15,7 +15,7 @@ use super::{Message, NotPublished, SLOW};
 use crate::metrics::Metrics;
 use apollo_shared::publish::{PublishError, publish};
 use apollo_shared::topology::EXCHANGE;
-use futures_util::future::join_all;
+use futures_util::future::poll_immediate;
 use lapin::options::ConfirmSelectOptions;
 use lapin::types::FieldTable;
 use lapin::{Channel, Connection};
@@ -58,12 +58,16 @@ impl Link {
         self.retired.cancel();
     }
 
-    /// Publishes what comes into the line until this is given up.
-    pub(super) async fn publish_batches(self: Arc<Self>) {
+    /// Publishes what comes into the line until this is given up. The channel that it leaves is to be kept until the
+    /// connection is closed: it would be closed too.
+    pub(super) async fn publish_batches(self: Arc<Self>) -> Option<Channel> {
         let mut channel = None;
-        while let Some(batch) = self.retired.run_until_cancelled(self.line.next_batch()).await {
+        while !self.retired.is_cancelled()
+            && let Some(batch) = self.retired.run_until_cancelled(self.line.next_batch()).await
+        {
             self.publish_batch(&mut channel, batch).await;
         }
+        channel
     }
 
     /// Returns when the fate of all its messages is known. Who waits for them is told that, or that it takes too long.
@@ -122,11 +126,22 @@ impl Link {
             Err(error) => return messages.iter().map(|_| Err(error.clone().into())).collect(),
         };
         let handed_over = Instant::now();
-        let outcomes = join_all(messages.iter().map(async |message| {
+        let mut begun = Vec::with_capacity(messages.len());
+        for message in messages {
             let properties = message.envelope.to_properties(APP_ID, FieldTable::default());
-            publish(channel, EXCHANGE, &message.routing_key, properties, message.body.as_bytes()).await
-        }))
-        .await;
+            let body = message.body.as_bytes();
+            let mut publishing = Box::pin(publish(channel, EXCHANGE, &message.routing_key, properties, body));
+            // Puts it behind the one before it; what is left is to wait.
+            let outcome = poll_immediate(publishing.as_mut()).await;
+            begun.push((publishing, outcome));
+        }
+        let mut outcomes = Vec::with_capacity(begun.len());
+        for (publishing, outcome) in begun {
+            outcomes.push(match outcome {
+                Some(outcome) => outcome,
+                None => publishing.await,
+            });
+        }
         let seconds = handed_over.elapsed().as_secs_f64();
         for _ in outcomes.iter().filter(|outcome| outcome.is_ok()) {
             self.proven.store(true, Ordering::Relaxed);

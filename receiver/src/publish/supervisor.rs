@@ -8,7 +8,7 @@ use apollo_shared::broker::{Broker, close};
 use apollo_shared::retry::Backoff;
 use apollo_shared::telemetry::with_causes;
 use futures_util::{Stream, StreamExt as _};
-use lapin::{Connection, Event};
+use lapin::{Channel, Connection, Event};
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,8 +22,8 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 /// A connection that was closed without an error is noticed by looking.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
-/// How long messages under way may hold up a stop: those that a 200 was promised for have been waited for before.
-const END_TIME: Duration = Duration::from_millis(500);
+/// How long what is still under way, which nobody waits for any more, may hold up a stop.
+const END_TIME: Duration = Duration::from_millis(1500);
 
 /// Keeps the publisher connected, and tells whether it is.
 pub(crate) struct Supervisor {
@@ -81,33 +81,38 @@ impl Supervisor {
     async fn keep(&self, connection: Connection, stop: &CancellationToken) -> Ended {
         let events = connection.events_listener();
         let link = Arc::new(Link::new(connection, self.line.clone(), self.metrics.clone()));
-        let mut channels = JoinSet::new();
+        let mut publishing = JoinSet::new();
         for _ in 0..CHANNELS {
-            channels.spawn(link.clone().publish_batches());
+            publishing.spawn(link.clone().publish_batches());
         }
         tracing::info!("connected to RabbitMQ");
         self.up();
-        if stop.run_until_cancelled(self.watch(&link, events)).await.is_some() {
-            // What is under way there keeps its room in memory until it is lost, too.
-            link.give_up();
-            channels.detach_all();
-            return Ended::Lost { proven: link.is_proven() };
+        let lost = stop.run_until_cancelled(self.watch(&link, &mut publishing, events)).await.is_some();
+        let proven = link.is_proven();
+        let end = end(link, publishing);
+        if lost {
+            // What is under way there keeps its room in memory until its fate is known.
+            tokio::spawn(end);
+            return Ended::Lost { proven };
         }
         self.away("the receiver is stopping");
-        link.give_up();
-        let _ = timeout(END_TIME, channels.join_all()).await;
-        if let Some(link) = Arc::into_inner(link) {
-            close(link.connection).await;
-        }
+        let _ = timeout(END_TIME, end).await;
         Ended::Stopped
     }
 
     /// Returns when the connection is lost or given up.
-    async fn watch(&self, link: &Link, events: impl Stream<Item = Event>) {
+    async fn watch(
+        &self,
+        link: &Link,
+        publishing: &mut JoinSet<Option<Channel>>,
+        events: impl Stream<Item = Event>,
+    ) {
         let mut events = pin!(events);
         while link.connection.status().connected() {
             tokio::select! {
                 () = link.retired.cancelled() => return,
+                // None of them ends before, unless by a mistake of ours.
+                _ = publishing.join_next() => return,
                 () = tokio::time::sleep(LOOK_EVERY) => {}
                 event = events.next() => match event {
                     Some(Event::ConnectionBlocked(reason)) => {
@@ -134,5 +139,17 @@ impl Supervisor {
     fn away(&self, reason: &str) {
         self.line.close(&reason.into());
         self.ways.broker(Some(reason.to_owned()));
+    }
+}
+
+/// Closes a connection when nothing is under way on it any more.
+async fn end(link: Arc<Link>, mut publishing: JoinSet<Option<Channel>>) {
+    link.give_up();
+    let mut channels = Vec::new();
+    while let Some(ended) = publishing.join_next().await {
+        channels.extend(ended.ok().flatten());
+    }
+    if let Some(link) = Arc::into_inner(link) {
+        close(link.connection).await;
     }
 }
