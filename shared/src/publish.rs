@@ -27,7 +27,9 @@ pub enum PublishError {
 /// a returned message is success.
 ///
 /// One task at a time may publish on a channel, unless it waits for all of them together: lapin numbers a publish
-/// and queues its frames in two steps, so of two at once each may get the other's confirm.
+/// and queues its frames in two steps, so of two at once each may get the other's confirm. And it gives a returned
+/// message to whichever confirm of the channel comes next: of several at once any may be told that it is unroutable,
+/// and the one that is may be told that it is not.
 ///
 /// # Errors
 /// See [`PublishError`]; whatever it is, the message must be published again.
