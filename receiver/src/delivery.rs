@@ -12,8 +12,8 @@ use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
 use std::sync::Arc;
 
-/// Parts of one body in flight at once. Less than the publisher's channels, so that small notifications pass
-/// by a large one.
+/// Parts of one body in flight at once: enough to keep the broker busy, and few enough that small notifications do not wait
+/// long behind a large one.
 const PARTS_IN_FLIGHT: usize = 64;
 
 /// What is known of a notification besides its body.

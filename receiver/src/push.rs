@@ -12,8 +12,13 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use serde::Deserialize;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
+use tokio::runtime::Handle;
+use tokio_util::task::TaskTracker;
+use tokio_util::task::task_tracker::TrackedFuture;
 
 /// How long a request waits for its confirms. Garmin gives up after 30 s, 5 s of which may have gone into
 /// waiting for room.
@@ -102,8 +107,8 @@ fn log_refusal(endpoint: &str, problem: &Problem) {
     }
 }
 
-/// The delivery runs in a task of its own, which owns the room of the body. So neither a client that goes away
-/// nor an answer that is overdue stops it, or lets another body in before this one is out of memory.
+/// Neither a client that goes away nor an answer that is overdue stops the delivery, or lets another body in before this
+/// one is out of memory: see [`Delivery`].
 async fn receive(
     edge: &Arc<Edge>,
     of_path: Option<&'static Endpoint>,
@@ -119,14 +124,44 @@ async fn receive(
         traceparent: traceparent(&head.headers),
         room: Arc::new(reservation),
     };
-    let delivery = edge.deliveries.spawn({
+    let delivery = Delivery::begin(&edge.deliveries, {
         let edge = edge.clone();
         async move { deliver(&edge.publisher, notification, &arrival, edge.split_bytes).await }
     });
     match tokio::time::timeout(CONFIRM_TIME, delivery).await {
-        Ok(Ok(Ok(()))) => Ok(()),
-        Ok(Ok(Err(_))) => Err(Problem::NotDurable),
-        Ok(Err(_)) | Err(_) => Err(Problem::Unconfirmed),
+        Ok(Ok(())) => Ok(()),
+        Ok(Err(_)) => Err(Problem::NotDurable),
+        Err(_) => Err(Problem::Unconfirmed),
+    }
+}
+
+/// A delivery that is part of its request, and goes on in a task of its own when that has ended early. A task for each
+/// from the start would cost each request two more wake-ups.
+struct Delivery<F: Future + Send + 'static>(Option<Pin<Box<TrackedFuture<F>>>>);
+
+impl<F: Future + Send + 'static> Delivery<F> {
+    fn begin(deliveries: &TaskTracker, future: F) -> Self {
+        Self(Some(Box::pin(deliveries.track_future(future))))
+    }
+}
+
+impl<F: Future + Send + 'static> Future for Delivery<F> {
+    type Output = F::Output;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<F::Output> {
+        // Once it is done nobody asks again.
+        let Some(delivery) = &mut self.0 else { return Poll::Pending };
+        let outcome = ready!(delivery.as_mut().poll(context));
+        self.0 = None;
+        Poll::Ready(outcome)
+    }
+}
+
+impl<F: Future + Send + 'static> Drop for Delivery<F> {
+    fn drop(&mut self) {
+        if let (Some(delivery), Ok(runtime)) = (self.0.take(), Handle::try_current()) {
+            runtime.spawn(async move { drop(delivery.await) });
+        }
     }
 }
 
@@ -146,6 +181,22 @@ fn traceparent(headers: &HeaderMap) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use futures_util::future::poll_immediate;
+    use tokio::sync::oneshot;
+
+    #[tokio::test]
+    async fn a_delivery_goes_on_when_its_request_has_ended() {
+        let deliveries = TaskTracker::new();
+        let (confirm, confirmed) = oneshot::channel();
+        let (tell, told) = oneshot::channel();
+        let mut delivery = Delivery::begin(&deliveries, async { tell.send(confirmed.await) });
+        assert!(poll_immediate(&mut delivery).await.is_none());
+        drop(delivery);
+        confirm.send(()).unwrap();
+        assert_eq!(told.await, Ok(Ok(())));
+        deliveries.close();
+        deliveries.wait().await;
+    }
 
     #[test]
     fn only_a_valid_trace_context_is_passed_on() {

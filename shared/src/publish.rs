@@ -27,7 +27,9 @@ pub enum PublishError {
 /// a returned message is success.
 ///
 /// One task at a time may publish on a channel, unless it waits for all of them together: lapin numbers a publish
-/// and queues its frames in two steps, so of two at once each may get the other's confirm.
+/// and queues its frames in two steps, so of two at once each may get the other's confirm. And it gives a returned
+/// message to whichever confirm of the channel comes next: of several at once any may be told that it is unroutable,
+/// and the one that is may be told that it is not.
 ///
 /// # Errors
 /// See [`PublishError`]; whatever it is, the message must be published again.
@@ -44,8 +46,10 @@ pub async fn publish(
         channel.basic_publish(exchange.into(), routing_key.clone(), options, body, properties).await?;
     match confirm.await? {
         Confirmation::Ack(None) => Ok(()),
-        Confirmation::Ack(Some(_)) => Err(PublishError::Unroutable(routing_key)),
-        Confirmation::Nack(_) => Err(PublishError::Refused),
+        Confirmation::Ack(Some(_)) | Confirmation::Nack(Some(_)) => {
+            Err(PublishError::Unroutable(routing_key))
+        }
+        Confirmation::Nack(None) => Err(PublishError::Refused),
         Confirmation::NotRequested => Err(PublishError::NotConfirming),
     }
 }

@@ -100,6 +100,8 @@ fn setting(text: &str) -> Result<(String, String), String> {
 /// A part of what can be measured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum BenchSection {
+    /// POSTs a second, beside a handler that does no more than publish.
+    Receiver,
     /// Summaries a second of every type, beside psql.
     Worker,
 }

@@ -1,7 +1,9 @@
 //! Makes one message durable: by the broker's confirm, or in the spool while the broker is away, blocks, refuses or is
 //! slow (design.md, law 1). What is in the spool goes into the broker later, and stays the message that it was.
 
+mod line;
 mod link;
+mod supervisor;
 mod ways;
 
 use crate::budget::Reservation;
@@ -14,10 +16,9 @@ use apollo_shared::publish::PublishError;
 use apollo_shared::telemetry::with_causes;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::watch;
 
-use link::Broking;
-pub(crate) use link::Supervisor;
+use line::Line;
+pub(crate) use supervisor::Supervisor;
 use ways::Ways;
 
 /// How long the broker may take to confirm a message before it counts as away: a hundred times what a busy one takes, and a
@@ -75,10 +76,9 @@ impl From<lapin::Error> for NotPublished {
 /// Makes messages durable, for as many tasks as like, over the connection that the [`Supervisor`] keeps.
 #[derive(Debug, Clone)]
 pub(crate) struct Publisher {
-    broking: watch::Receiver<Broking>,
+    line: Arc<Line>,
     spool: Option<Spool>,
     ways: Ways,
-    metrics: Metrics,
 }
 
 impl Publisher {
@@ -92,9 +92,9 @@ impl Publisher {
         let reason = "not connected yet";
         let no_spool = spool.is_none().then(|| SpoolError::Off.to_string());
         let ways = Ways::new(readiness, metrics.broker_connected.clone(), reason, no_spool);
-        let (sender, broking) = watch::channel(Broking::Away(reason.into()));
-        let supervisor = Supervisor::new(broker, ways.clone(), sender);
-        (Self { broking, spool, ways, metrics }, supervisor)
+        let line = Arc::new(Line::closed(reason));
+        let supervisor = Supervisor::new(broker, ways.clone(), line.clone(), metrics);
+        (Self { line, spool, ways }, supervisor)
     }
 
     /// Returns when the message is durable. This is the one place that a 200 relies on.
@@ -104,27 +104,10 @@ impl Publisher {
     }
 
     /// Returns when a quorum queue has confirmed the message, or when that does not come soon.
-    ///
-    /// It is published by a task of its own, because a message that is handed over keeps its channel, and its room in
-    /// memory, until its fate is known, whatever becomes of who waits for it.
     pub(crate) async fn publish(&self, message: &Arc<Message>) -> Result<(), NotPublished> {
-        let link = match &*self.broking.borrow() {
-            Broking::Up(link) => link.clone(),
-            Broking::Away(reason) => return Err(NotPublished::Away(reason.clone())),
-        };
-        let publishing = tokio::spawn({
-            let (link, message, metrics) = (link.clone(), message.clone(), self.metrics.clone());
-            async move { link.publish(&message, &metrics).await }
-        });
-        tokio::select! {
-            biased;
-            Ok(outcome) = publishing => outcome,
-            reason = self.broker_is_away() => Err(NotPublished::Away(reason)),
-            () = tokio::time::sleep(SLOW) => {
-                link.give_up();
-                Err(NotPublished::Slow)
-            }
-        }
+        let answered = self.line.join(message.clone())?;
+        // Nobody leaves the line without an answer, unless the runtime ends.
+        answered.await.unwrap_or_else(|_| Err(NotPublished::Away("the receiver is stopping".into())))
     }
 
     /// As [`Publisher::publish`], but waits a moment for a broker that is away.
@@ -133,22 +116,9 @@ impl Publisher {
         self.publish(message).await
     }
 
-    /// Returns when nothing can be published any more, with the reason: the broker blocks, or the connection was lost.
-    async fn broker_is_away(&self) -> Arc<str> {
-        let mut broking = self.broking.clone();
-        match broking.wait_for(|broking| matches!(broking, Broking::Away(_))).await.as_deref() {
-            Ok(Broking::Away(reason)) => reason.clone(),
-            Ok(Broking::Up(_)) | Err(_) => "the receiver is stopping".into(),
-        }
-    }
-
     /// Returns when messages can be published.
     pub(crate) async fn broker_is_up(&self) {
-        let mut broking = self.broking.clone();
-        if broking.wait_for(|broking| matches!(broking, Broking::Up(_))).await.is_err() {
-            // The supervisor has ended, and so will whoever waits here.
-            std::future::pending::<()>().await;
-        }
+        self.line.opened().await;
     }
 
     async fn store(&self, message: &Arc<Message>) -> Result<(), SpoolError> {

@@ -26,7 +26,7 @@ const IN_USE: Duration = Duration::from_secs(5);
 /// So many bytes at the beginning of a sealed body tell its key.
 const KEY_BYTES: i64 = 257;
 
-/// Messages that are taken out at a time, and their bytes: few enough to leave the broker's channels and the room for
+/// Messages that are taken out at a time, and their bytes: few enough to leave a place in the line and the room for
 /// bodies to those that arrive.
 const NEXT: usize = 32;
 const NEXT_BYTES: usize = 4 << 20;

@@ -5,6 +5,7 @@
 
 mod drain;
 mod psql;
+mod receiver;
 mod site;
 mod table;
 mod worker;
@@ -46,6 +47,7 @@ fn measure(section: BenchSection, options: &Bench) -> Result<Vec<Table>> {
     let stack = ui::timed("start PostgreSQL and RabbitMQ", || Stack::start("bench"))?;
     let site = Site::new(&stack, options)?;
     match section {
+        BenchSection::Receiver => receiver::measure(&site),
         BenchSection::Worker => worker::measure(&site, &options.types),
     }
 }
