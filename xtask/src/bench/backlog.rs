@@ -32,7 +32,6 @@ pub(super) fn measure(site: &Site<'_>, memory: &mut Memory) -> Result<Table> {
     for (name, entries) in SHAPES {
         let during = format!("a backlog of {name}");
         table.rows.push(ui::timed(&during, || row(site, memory, name, [count, entries]))?);
-        memory.note(&during, "RabbitMQ", site.stack.rabbitmq.peak_memory(), None);
     }
     Ok(table)
 }

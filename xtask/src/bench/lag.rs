@@ -38,6 +38,7 @@ pub(crate) fn measure(site: &Site<'_>) -> Result<Vec<Table>> {
     let mut memory = Memory::default();
     let lag = pushes(site, &mut memory)?;
     let backlog = backlog::measure(site, &mut memory)?;
+    memory.note("all of this", "RabbitMQ", site.stack.rabbitmq.peak_memory(), None);
     Ok(vec![lag, backlog, memory.table("memory")])
 }
 
@@ -59,7 +60,6 @@ fn pushes(site: &Site<'_>, memory: &mut Memory) -> Result<Table> {
     for worker in &apollo.workers {
         memory.note_service("pushes", worker, WORKER_LIMIT);
     }
-    memory.note("pushes", "RabbitMQ", site.stack.rabbitmq.peak_memory(), None);
     Ok(table(&pushes))
 }
 
