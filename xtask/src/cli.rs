@@ -86,6 +86,8 @@ pub(crate) struct Bench {
 /// A part of what can be measured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum BenchSection {
+    /// POSTs a second, beside a handler that does no more than publish.
+    Receiver,
     /// Summaries a second of every type, beside psql.
     Worker,
     /// From received to committed at half and nearly all of the capacity, a backlog, and the memory of it all.

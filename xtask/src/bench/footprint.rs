@@ -18,6 +18,7 @@ const STARTS: usize = 10;
 const GOAL: Duration = Duration::from_millis(500);
 /// How long a program is left alone before it counts as idle.
 const REST: Duration = Duration::from_secs(2);
+const QUEUE: &str = "apollo.summaries";
 /// `RECEIVER__MAX_IN_FLIGHT_BYTES`, which bounds what large bodies take beside a receiver's usual memory.
 const IN_FLIGHT: u64 = 256 << 20;
 
@@ -91,11 +92,12 @@ const STORMS: [Storm; 2] = [
     },
 ];
 
-/// Each storm meets a receiver of its own, and nobody consumes what comes of it.
+/// Each storm meets a receiver of its own and an empty queue, as nobody consumes what comes of it.
 fn worst(site: &Site<'_>) -> Result<Memory> {
     let seconds = if site.quick { "2" } else { "10" };
     let mut memory = Memory::default();
     for Storm { name, bytes, connections, limit } in STORMS {
+        site.stack.rabbitmq.address.purge("/", QUEUE)?;
         let (receiver, url) = site.receiver(&[])?;
         let address = url.trim_start_matches("http://");
         let load = ["--address", address, "--bytes", bytes, "--connections", connections];

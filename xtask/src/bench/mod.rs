@@ -10,6 +10,7 @@ mod lag;
 mod memory;
 mod plot;
 mod psql;
+mod receiver;
 mod series;
 mod site;
 mod storage;
@@ -58,6 +59,7 @@ fn measure(section: BenchSection, options: &Bench) -> Result<Vec<Table>> {
     let stack = ui::timed("start PostgreSQL and RabbitMQ", || Stack::start("bench"))?;
     let site = Site::new(&stack, options.quick)?;
     match section {
+        BenchSection::Receiver => receiver::measure(&site),
         BenchSection::Worker => worker::measure(&site, &options.types),
         BenchSection::Lag => lag::measure(&site),
         BenchSection::Footprint => footprint::measure(&site),

@@ -71,10 +71,16 @@ impl RabbitMqAddress {
     /// # Errors
     /// RabbitMQ cannot be reached, or there is no such virtual host.
     pub fn delete_vhost(&self, name: &str) -> Result<()> {
-        let url = self.management_url(&format!("api/vhosts/{}", encoded(name)));
-        let response = http::agent().delete(&url).header("authorization", http::GUEST).call();
-        let response = response.with_context(|| format!("DELETE {url}"))?;
-        expect_success("DELETE", &url, response.status().as_u16())
+        self.delete(&format!("api/vhosts/{}", encoded(name)))
+    }
+
+    /// Removes what is ready in a queue.
+    ///
+    /// # Errors
+    /// RabbitMQ cannot be reached, or there is no such queue.
+    pub(crate) fn purge(&self, vhost: &str, queue: &str) -> Result<()> {
+        let path = format!("api/queues/{}/{}/contents", encoded(vhost), encoded(queue));
+        self.delete(&path)
     }
 
     /// How many messages are in a queue: those ready and those delivered but not acknowledged. RabbitMQ counts once a
@@ -122,6 +128,13 @@ impl RabbitMqAddress {
         }
         expect_success("GET", &url, response.status().as_u16())?;
         Ok(Some(response.body_mut().read_json()?))
+    }
+
+    fn delete(&self, path: &str) -> Result<()> {
+        let url = self.management_url(path);
+        let response = http::agent().delete(&url).header("authorization", http::GUEST).call();
+        let response = response.with_context(|| format!("DELETE {url}"))?;
+        expect_success("DELETE", &url, response.status().as_u16())
     }
 
     /// Whether the node that answers is ours and takes clients. A bare connection would not tell it from another run's on
