@@ -21,6 +21,7 @@ COPY worker worker
 COPY simulator simulator
 COPY xtask xtask
 COPY tests tests
+COPY bench bench
 COPY fuzz fuzz
 # The target folder is a mount that is not part of the image, so the programs are copied out of it in the same step.
 RUN --mount=type=cache,target=/usr/local/cargo/registry,sharing=locked \

@@ -40,10 +40,11 @@ const BATCH_BUCKETS: [f64; 11] = [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 2
 /// From a lone row (a millisecond) to a database in trouble.
 const COMMIT_BUCKETS: [f64; 11] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0];
 
-/// From an idle system to a backlog of a week, which is how long Garmin keeps what it could not deliver.
-const LAG_BUCKETS: [f64; 20] = [
-    0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 7.5, 10.0, 15.0, 20.0, 30.0, 60.0, 300.0,
-    3600.0, 86400.0, 604_800.0,
+/// From an idle system to a backlog of a week, which is how long Garmin keeps what it could not deliver. Below a minute no
+/// bound is more than twice the one before, mostly half as much again, so that a quantile read from it is near the truth.
+const LAG_BUCKETS: [f64; 32] = [
+    0.001, 0.002, 0.003, 0.005, 0.0075, 0.01, 0.015, 0.02, 0.03, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.5, 0.75,
+    1.0, 1.5, 2.0, 3.0, 5.0, 7.5, 10.0, 15.0, 20.0, 30.0, 60.0, 300.0, 3600.0, 86400.0, 604_800.0,
 ];
 
 impl Metrics {

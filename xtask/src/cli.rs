@@ -104,6 +104,12 @@ pub(crate) enum BenchSection {
     Receiver,
     /// Summaries a second of every type, beside psql.
     Worker,
+    /// From received to committed at half and nearly all of the capacity, a backlog, and the memory of it all.
+    Lag,
+    /// Start-up, sizes of the programs, memory idle and under the worst that a receiver may see.
+    Footprint,
+    /// Bytes of a summary of every type, and series as arrays beside a row a sample.
+    Storage,
 }
 
 /// The size of a demonstration.

@@ -11,15 +11,12 @@ use std::{
 use anyhow::{Result, bail, ensure};
 use serde::de::DeserializeOwned;
 
-use self::{
-    drain::Drain,
-    figures::{Figures, Pushed},
-};
+use self::{drain::Drain, figures::Figures};
 use crate::{
     cli::Demo,
     interrupt,
     metrics::Metrics,
-    simulator::{self, Consented, Verified},
+    simulator::{self, Consented, Pushed, Verified},
     stack::{self, Apollo, DATABASE, Layout, Purpose, Stack},
     ui, up,
 };

@@ -30,6 +30,12 @@ impl Metrics {
         Ok(Self(samples))
     }
 
+    /// What has been added since an earlier look at the same programs, for counters and histograms.
+    pub(crate) fn since(&self, earlier: &Self) -> Self {
+        let taken_off = earlier.0.iter().map(|sample| Sample { value: -sample.value, ..sample.clone() });
+        Self(self.0.iter().cloned().chain(taken_off).collect())
+    }
+
     /// The sum over all samples of this name that have these labels.
     pub(crate) fn sum(&self, name: &str, labels: &[(&str, &str)]) -> f64 {
         self.of(name, labels).map(|sample| sample.value).sum()
@@ -141,5 +147,15 @@ apollo_receiver_in_flight_bytes 12
         assert_eq!(quantile(0.7), Some(1.5));
         assert_eq!(quantile(0.99), Some(f64::INFINITY));
         assert_eq!(metrics().quantile("apollo_no_such_seconds", 0.5), None);
+    }
+
+    #[test]
+    fn what_came_in_between_is_told_apart() {
+        let later =
+            PAGE.replace("{le=\"2\"} 90", "{le=\"2\"} 97").replace("{le=\"+Inf\"} 100", "{le=\"+Inf\"} 107");
+        let between = Metrics(parse(&later).collect()).since(&Metrics(parse(PAGE).collect()));
+        assert_eq!(between.sum("apollo_worker_summaries_total", &[]), 0.0);
+        assert_eq!(between.quantile("apollo_worker_lag_seconds", 0.5), Some(1.5));
+        assert_eq!(between.quantile("apollo_worker_lag_seconds", 1.0), Some(2.0));
     }
 }

@@ -7,6 +7,28 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use crate::{stack::StackFolder, tool};
 
+/// The result of `apollo-simulator push --json`, as far as tables need it.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Pushed {
+    pub(crate) notifications: u64,
+    pub(crate) summaries: BTreeMap<String, u64>,
+    pub(crate) pings: u64,
+    pub(crate) repeated: u64,
+    pub(crate) bytes: u64,
+    pub(crate) refusals: BTreeMap<String, u64>,
+    pub(crate) complete: bool,
+    /// From the first POST to the last answer.
+    pub(crate) seconds: f64,
+    pub(crate) latency: Latency,
+}
+
+impl Pushed {
+    /// Summaries acknowledged, of all types.
+    pub(crate) fn summaries_total(&self) -> u64 {
+        self.summaries.values().sum()
+    }
+}
+
 /// The result of `apollo-simulator verify --json`.
 #[derive(Debug, Deserialize, Serialize)]
 pub(crate) struct Verified {

@@ -3,16 +3,23 @@
 //! Each section has a stack to itself and gives tables, in which every figure of Apollo's stands beside its baseline of
 //! the same run. What loads the programs, and what they are compared with, is `apollo-bench` (the crate `bench`).
 
+mod backlog;
 mod drain;
+mod footprint;
+mod lag;
+mod memory;
+mod plot;
 mod psql;
 mod receiver;
+mod series;
 mod site;
+mod storage;
 mod table;
 mod worker;
 
 use std::fs;
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use clap::ValueEnum as _;
 
 use self::{site::Site, table::Table};
@@ -25,7 +32,7 @@ use crate::{
 /// Runs the sections that were asked for, prints their tables, and keeps them.
 ///
 /// # Errors
-/// Something does not start, lost something, or the user has asked to stop.
+/// Something does not start, lost something or took more memory than it may, or the user has asked to stop.
 pub(crate) fn run(options: &Bench) -> Result<()> {
     stack::install_missing(Purpose::Stack)?;
     up::build(&["apollo-receiver", "apollo-worker", "apollo-simulator", "apollo-bench"])?;
@@ -33,13 +40,18 @@ pub(crate) fn run(options: &Bench) -> Result<()> {
     fs::create_dir_all(&folder)?;
     let all = BenchSection::value_variants();
     let sections = if options.sections.is_empty() { all } else { &options.sections };
+    let (mut pictures, mut over) = (0, Vec::new());
     for section in sections {
-        for table in measure(*section, options)? {
+        let tables = measure(*section, options)?;
+        for table in &tables {
             println!("\n{table}");
             fs::write(folder.join(format!("{}.json", table.name)), table.to_json()?)?;
         }
+        pictures += plot::write(&folder, &tables)?.len();
+        over.extend(memory::over_the_limit(&tables));
     }
-    ui::step(format_args!("the same as JSON is in {}", folder.display()));
+    ui::step(format_args!("the same as JSON is in {}, with {pictures} plots", folder.display()));
+    ensure!(over.is_empty(), "too much memory: {}", over.join("; "));
     Ok(())
 }
 
@@ -49,5 +61,8 @@ fn measure(section: BenchSection, options: &Bench) -> Result<Vec<Table>> {
     match section {
         BenchSection::Receiver => receiver::measure(&site),
         BenchSection::Worker => worker::measure(&site, &options.types),
+        BenchSection::Lag => lag::measure(&site),
+        BenchSection::Footprint => footprint::measure(&site),
+        BenchSection::Storage => storage::measure(&site),
     }
 }

@@ -1,29 +1,13 @@
 //! What a demonstration has measured, and the table of it.
 
-use std::{collections::BTreeMap, fmt, time::Duration};
+use std::{fmt, time::Duration};
 
 use indicatif::{HumanBytes, HumanCount};
-use serde::Deserialize;
 
 use crate::{
     metrics::Metrics,
-    simulator::{Consented, Latency, Verified},
+    simulator::{Consented, Pushed, Verified},
 };
-
-/// The result of `apollo-simulator push --json`, as far as the table needs it.
-#[derive(Debug, Deserialize)]
-pub(super) struct Pushed {
-    pub(super) notifications: u64,
-    pub(super) summaries: BTreeMap<String, u64>,
-    pub(super) pings: u64,
-    pub(super) repeated: u64,
-    pub(super) bytes: u64,
-    pub(super) refusals: BTreeMap<String, u64>,
-    pub(super) complete: bool,
-    /// From the first POST to the last answer.
-    pub(super) seconds: f64,
-    pub(super) latency: Latency,
-}
 
 /// Everything that the table shows.
 pub(super) struct Figures {
@@ -64,7 +48,7 @@ impl fmt::Display for Figures {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { consented, pushed, verified, .. } = self;
         let mut row = |name: &str, value: String| writeln!(formatter, "{name:<36}{value:>28}");
-        let summaries: u64 = pushed.summaries.values().sum();
+        let summaries = pushed.summaries_total();
         let end_to_end = self.end_to_end.as_secs_f64();
         row("participants linked", format!("{} of {}", consented.linked(), consented.participants))?;
         row(

@@ -26,6 +26,8 @@ use crate::http;
 
 /// What a program may know of our environment; anything else could change what it does.
 const INHERITED: [&str; 6] = ["PATH", "HOME", "TMPDIR", "RUST_LOG", "RUST_BACKTRACE", "LLVM_PROFILE_FILE"];
+/// How often a program is asked over HTTP whether it is ready: so often that its start-up can be told from it.
+const HTTP_PAUSE: Duration = Duration::from_millis(2);
 /// How much of a log an error quotes.
 const TAIL_LINES: usize = 25;
 
@@ -229,6 +231,12 @@ impl Process {
         peak_memory(self.pid())
     }
 
+    /// The memory it has resident now, in bytes (`VmRSS`); `None` once it has ended.
+    #[must_use]
+    pub fn memory(&self) -> Option<u64> {
+        memory(self.pid(), "VmRSS:")
+    }
+
     /// How it ended, if it has.
     ///
     /// # Errors
@@ -252,10 +260,19 @@ impl Process {
     pub fn wait_ready(
         &mut self,
         limit: Duration,
+        condition: impl FnMut(&Self) -> Result<bool>,
+    ) -> Result<()> {
+        self.wait_ready_with(wait::PAUSE, limit, condition)
+    }
+
+    fn wait_ready_with(
+        &mut self,
+        pause: Duration,
+        limit: Duration,
         mut condition: impl FnMut(&Self) -> Result<bool>,
     ) -> Result<()> {
         let what = format!("{} is ready", self.name);
-        let waited = wait::until(&what, limit, || {
+        let waited = wait::until_with(pause, &what, limit, || {
             if self.ended()?.is_some() {
                 bail!("{} ended while starting", self.name);
             }
@@ -269,7 +286,7 @@ impl Process {
     /// # Errors
     /// As [`Process::wait_ready`].
     pub fn wait_http(&mut self, url: &str, limit: Duration) -> Result<()> {
-        self.wait_ready(limit, |_| Ok(http::get(url).is_ok_and(|(status, _)| status == 200)))
+        self.wait_ready_with(HTTP_PAUSE, limit, |_| Ok(http::get(url).is_ok_and(|(status, _)| status == 200)))
     }
 
     /// Whether it is running.
@@ -324,7 +341,11 @@ impl Drop for Process {
 
 /// The most memory a process has had resident so far, in bytes.
 pub(crate) fn peak_memory(pid: u32) -> Option<u64> {
+    memory(pid, "VmHWM:")
+}
+
+fn memory(pid: u32, what: &str) -> Option<u64> {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    let line = status.lines().find_map(|line| line.strip_prefix(what))?;
     Some(line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()? * 1024)
 }

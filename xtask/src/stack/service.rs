@@ -1,6 +1,9 @@
 //! One of Apollo's own programs, which can be stopped, killed and started again in its place.
 
-use std::{process::ExitStatus, time::Duration};
+use std::{
+    process::ExitStatus,
+    time::{Duration, Instant},
+};
 
 use anyhow::{Result, bail};
 
@@ -17,6 +20,7 @@ pub struct Service {
     admin_port: u16,
     process: Process,
     stack: StackFolder,
+    ready_after: Duration,
     /// It was stopped or killed from here.
     is_down: bool,
 }
@@ -28,10 +32,14 @@ impl Service {
     /// # Errors
     /// It ends, or does not become ready; the end of its log is in the error.
     pub(crate) fn start(stack: &StackFolder, program: Program, admin_port: u16) -> Result<Self> {
+        let begun = Instant::now();
         let process = Process::start(stack, program.clone())?;
-        let mut service = Self { program, admin_port, process, stack: stack.clone(), is_down: false };
+        let ready_after = Duration::ZERO;
+        let mut service =
+            Self { program, admin_port, process, stack: stack.clone(), ready_after, is_down: false };
         let ready = service.admin("health/ready");
         service.process.wait_http(&ready, START_LIMIT)?;
+        service.ready_after = begun.elapsed();
         stack.update(|state| {
             state.urls.insert(format!("{} metrics", service.name()), service.metrics());
         })?;
@@ -48,6 +56,18 @@ impl Service {
     #[must_use]
     pub fn metrics(&self) -> String {
         self.admin("metrics")
+    }
+
+    /// How long its first start took, until it said that it was ready.
+    #[must_use]
+    pub fn ready_after(&self) -> Duration {
+        self.ready_after
+    }
+
+    /// The memory it has resident now, in bytes.
+    #[must_use]
+    pub fn memory(&self) -> Option<u64> {
+        self.process.memory()
     }
 
     /// The most memory it has had resident since its last start, in bytes.

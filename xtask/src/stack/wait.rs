@@ -10,10 +10,20 @@ use anyhow::{Result, bail};
 use crate::interrupt;
 
 /// How often a condition is looked at.
-const PAUSE: Duration = Duration::from_millis(50);
+pub(super) const PAUSE: Duration = Duration::from_millis(50);
 
 /// Polls until `condition` holds. Fails when it fails, after `limit`, or when the user has asked to stop.
-pub(crate) fn until(what: &str, limit: Duration, mut condition: impl FnMut() -> Result<bool>) -> Result<()> {
+pub(crate) fn until(what: &str, limit: Duration, condition: impl FnMut() -> Result<bool>) -> Result<()> {
+    until_with(PAUSE, what, limit, condition)
+}
+
+/// The same with a pause of one's own, for what is quick to ask and has to be known to the millisecond.
+pub(crate) fn until_with(
+    pause: Duration,
+    what: &str,
+    limit: Duration,
+    mut condition: impl FnMut() -> Result<bool>,
+) -> Result<()> {
     let deadline = Instant::now() + limit;
     loop {
         if condition()? {
@@ -23,7 +33,7 @@ pub(crate) fn until(what: &str, limit: Duration, mut condition: impl FnMut() -> 
         if Instant::now() >= deadline {
             bail!("{what}: still not so after {} s", limit.as_secs());
         }
-        thread::sleep(PAUSE);
+        thread::sleep(pause);
     }
 }
 
