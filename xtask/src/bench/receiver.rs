@@ -17,7 +17,6 @@ use crate::{
     stack::{
         address, free_ports,
         process::{Process, Program},
-        rabbitmq,
     },
     ui,
 };
@@ -55,8 +54,9 @@ struct Subject {
 }
 
 pub(crate) fn measure(site: &Site<'_>) -> Result<Vec<Table>> {
-    let (apollo, url) = site.receiver(&[])?;
+    // The bare handler declares the queue, which a receiver waits for.
     let (bare, bare_address) = bare_handler(site)?;
+    let (apollo, url) = site.receiver(&[])?;
     let mut rates = Table::new(
         "receiver",
         "POSTs a second that were answered 200, each after the confirm of a quorum queue; beside a bare handler and the \
@@ -196,7 +196,7 @@ fn timing(site: &Site<'_>) -> Vec<String> {
 }
 
 fn broker_url(site: &Site<'_>) -> String {
-    site.stack.rabbitmq.address.url_of(rabbitmq::RECEIVER, "/")
+    site.stack.rabbitmq.url("/")
 }
 
 /// So that its depth, and what the broker does for it, is the same for all.
