@@ -118,12 +118,13 @@ pub struct ReceiverConfig {
         default_value_t = 268_435_456
     )]
     pub max_in_flight_bytes: usize,
-    /// A larger body becomes several messages of at most this many bytes, divided between entries
+    /// A larger body becomes several messages of at most this many bytes, divided between entries: a worker has as many of
+    /// them in hand as WORKER__PREFETCH and WORKER__CONCURRENCY say
     #[arg(
         long = "receiver-split-bytes",
         env = "RECEIVER__SPLIT_BYTES",
         value_name = "RECEIVER__SPLIT_BYTES",
-        default_value_t = 1_048_576
+        default_value_t = 393_216
     )]
     pub split_bytes: usize,
     /// The folder in which notifications wait while RabbitMQ takes none: on a disk of this machine, and of this receiver
@@ -204,7 +205,7 @@ pub enum ConfigError {
         needed: usize,
     },
     /// Parts of no bytes.
-    #[error("RECEIVER__SPLIT_BYTES is 0: set it to the bytes of an ordinary message, such as 1048576")]
+    #[error("RECEIVER__SPLIT_BYTES is 0: set it to the bytes of an ordinary message, such as 393216")]
     NoSplit,
     /// Browsers could not find their way back.
     #[error("RECEIVER__PUBLIC_URL {0}: set it to the likes of https://apollo.example.org")]

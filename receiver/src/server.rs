@@ -42,8 +42,9 @@ const LARGEST_HEAD: usize = 32 * 1024;
 /// Headers of a request. Garmin sends about ten, browsers twice as many.
 const MOST_HEADERS: usize = 100;
 
-/// Bytes that a connection buffers at most; more is read when these have been taken.
-const BUFFER: usize = 64 * 1024;
+/// Bytes that a connection buffers at most; more is read when these have been taken. A head must fit in, and what is more
+/// multiplies with the connections.
+const BUFFER: usize = LARGEST_HEAD;
 
 /// Open connections. nginx needs one for each request in flight; 4,096 of them, each with a head half sent, take
 /// about 50 MB.

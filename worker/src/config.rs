@@ -215,7 +215,7 @@ pub struct LaneConfig {
         long = "concurrency",
         env = "WORKER__CONCURRENCY",
         value_name = "WORKER__CONCURRENCY",
-        default_value = "2"
+        default_value = "4"
     )]
     pub concurrency: NonZeroUsize,
     /// Messages that the broker hands out before any is acknowledged, for each of the batches stored at the same
@@ -224,7 +224,7 @@ pub struct LaneConfig {
         long = "prefetch",
         env = "WORKER__PREFETCH",
         value_name = "WORKER__PREFETCH",
-        default_value = "64"
+        default_value = "128"
     )]
     pub prefetch: NonZeroU16,
     /// Messages stored in one transaction at most
@@ -232,7 +232,7 @@ pub struct LaneConfig {
         long = "batch-messages",
         env = "WORKER__BATCH_MESSAGES",
         value_name = "WORKER__BATCH_MESSAGES",
-        default_value = "64"
+        default_value = "128"
     )]
     pub batch_messages: NonZeroUsize,
     /// Milliseconds that a batch waits for more messages after its first

@@ -104,6 +104,8 @@ pub(crate) enum BenchSection {
     Receiver,
     /// Summaries a second of every type, beside psql.
     Worker,
+    /// The same into tables that are large already, and what comes again.
+    Large,
     /// From received to committed at half and nearly all of the capacity, a backlog, and the memory of it all.
     Lag,
     /// Start-up, sizes of the programs, memory idle and under the worst that a receiver may see.

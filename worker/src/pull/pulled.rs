@@ -7,7 +7,7 @@ use apollo_shared::envelope::{Envelope, Microseconds};
 use serde_json::value::RawValue;
 
 /// Bytes of a notification's body beyond which its next entry begins another one, as the receiver splits what it takes.
-const PART_BYTES: usize = 1024 * 1024;
+const PART_BYTES: usize = 384 * 1024;
 
 /// Where entries come from.
 #[derive(Debug, Clone, Copy)]

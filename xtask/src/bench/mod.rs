@@ -7,6 +7,7 @@ mod backlog;
 mod drain;
 mod footprint;
 mod lag;
+mod large;
 mod memory;
 mod plot;
 mod psql;
@@ -61,6 +62,7 @@ fn measure(section: BenchSection, options: &Bench) -> Result<Vec<Table>> {
     match section {
         BenchSection::Receiver => receiver::measure(&site),
         BenchSection::Worker => worker::measure(&site, &options.types),
+        BenchSection::Large => large::measure(&site),
         BenchSection::Lag => lag::measure(&site),
         BenchSection::Footprint => footprint::measure(&site),
         BenchSection::Storage => storage::measure(&site),
