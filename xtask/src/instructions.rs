@@ -24,8 +24,9 @@ use crate::{
 };
 
 /// How far a count may lie from the one that is kept. The same commit gives the same count but for the hundredth of a
-/// percent that lies in the addresses and in the processor's kind.
-const TOLERANCE: f64 = 0.03;
+/// percent that lies in the addresses and in the processor's kind; what is changed elsewhere in the crate moves counts by up to
+/// three percent, as the compiler then divides and inlines otherwise.
+const TOLERANCE: f64 = 0.05;
 
 /// The function inside of which instructions are counted.
 const MEASURED: &str = "instructions::measured*";
