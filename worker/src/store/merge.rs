@@ -48,15 +48,15 @@ impl Merge<'_> {
         };
         let count = |wanted: Stored| stored.iter().filter(|stored| **stored == wanted).count() as u64;
         let mut outcomes = self.insert(&of(|stored| stored == Stored::Nothing)).await?;
-        outcomes += self.replace(&of(|stored| matches!(stored, Stored::Older { .. }))).await?;
-        let repeated = count(Stored::Older { same: true });
+        let replaced = self.replace(&of(|stored| matches!(stored, Stored::Older { .. }))).await?;
+        // What had the same content was written for its version only, and updates nothing.
+        let repeated = count(Stored::Older { same: true }).min(replaced.updated);
+        outcomes += Outcomes { updated: replaced.updated - repeated, unchanged: repeated, ..replaced };
         outcomes += Outcomes {
-            unchanged: repeated + count(Stored::Newer { same: true }),
+            unchanged: count(Stored::Newer { same: true }),
             stale: count(Stored::Newer { same: false }),
             ..Outcomes::default()
         };
-        // What had the same content was written, for its version, but updates nothing.
-        outcomes.updated = outcomes.updated.saturating_sub(repeated);
         Ok(outcomes)
     }
 
