@@ -172,5 +172,6 @@ fn process_cpu_seconds(pid: u32) -> Result<f64> {
     let (_, fields) = stat.rsplit_once(')').context("/proc/PID/stat")?;
     let ticks = fields.split_whitespace().skip(11).take(2).map(str::parse::<u64>);
     let ticks = ticks.sum::<Result<u64, _>>()?;
-    Ok(ticks as f64 / rustix::param::clock_ticks_per_second() as f64)
+    // Linux has counted in hundredths of a second for programs since long (USER_HZ).
+    Ok(ticks as f64 / 100.0)
 }

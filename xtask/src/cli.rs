@@ -70,7 +70,7 @@ enum Command {
     Instructions(Instructions),
     /// Runs all tests, as continuous integration does
     ///
-    /// Formatting, clippy, rustdoc, cargo deny (where it is installed), docs/data.md, fuzzing for a moment, the counts of instructions, doc tests, then all unit, property and end-to-end tests
+    /// Formatting, clippy, rustdoc, cargo deny (where it is installed), docs/data.md, fuzzing for a moment, the counts of instructions, then all unit, property and end-to-end tests
     /// with cargo-nextest where it is installed, with cargo test otherwise. The stack that end-to-end tests need is
     /// started before them and stopped after them.
     Test(Test),

@@ -26,7 +26,6 @@ pub(crate) fn run(options: &Test) -> Result<()> {
     let stack = ui::timed("start PostgreSQL and RabbitMQ", || Stack::start("test"))?;
     if options.filter.is_empty() {
         ui::timed("docs/data.md is up to date", || docs::check(&stack.postgres.address))?;
-        ui::timed("doc tests", || cargo::run(&["test", "--workspace", "--doc", "--quiet"]))?;
     }
     let outcome = tests(&stack, options);
     drop(stack);

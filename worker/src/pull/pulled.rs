@@ -133,7 +133,7 @@ mod tests {
 
         #[test]
         fn large_answers_are_cut_between_entries_into_parts_with_growing_ids(
-            sizes in prop::collection::vec(1_usize..700_000, 0..12),
+            sizes in prop::collection::vec(1_usize..PART_BYTES * 2 / 3, 0..24),
         ) {
             let all: Vec<Value> = sizes.iter().map(|size| json!({"userId": "u", "x": "y".repeat(*size)})).collect();
             let pulled = notifications(json!(all).to_string().as_bytes(), &source("u"), None).unwrap();
