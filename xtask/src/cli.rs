@@ -42,8 +42,8 @@ enum Command {
     /// Measures how near Apollo comes to the limits that its broker and its database set on this machine
     ///
     /// Each figure stands beside a baseline that was measured in the same run, because machines are noisy: look at the
-    /// ratios. Prints Markdown tables, and writes them to target/bench/ as JSON, with plots. All sections take about an
-    /// hour; docs/performance.md tells how to read them.
+    /// ratios. Prints Markdown tables, and writes them to target/bench/ as JSON, with plots. All sections take about half
+    /// an hour; docs/performance.md tells how to read them.
     Bench(Bench),
     /// Breaks a whole Apollo under load, and proves that nothing was lost
     ///
