@@ -34,6 +34,8 @@ pub(crate) struct Shape<'a> {
     pub(crate) entries: usize,
     /// Seconds added to each entry's duration, for a greater version of it.
     pub(crate) longer: u64,
+    /// Of so many entries one is sent.
+    pub(crate) one_of: usize,
 }
 
 /// A body, and what is in it.
@@ -55,6 +57,7 @@ impl Shape<'_> {
         let key = self.key.to_owned();
         let mut entries = (0u64..)
             .flat_map(move |copy| models.clone().into_iter().map(move |entry| of_copy(entry, copy)))
+            .step_by(self.one_of.max(1))
             .take(usize::try_from(summaries).context("too many summaries")?)
             .peekable();
         Ok(std::iter::from_fn(move || {
@@ -126,7 +129,7 @@ mod tests {
 
     #[test]
     fn as_many_summaries_come_as_wanted_and_none_twice() {
-        let shape = Shape { key: "userMetrics", bytes: 4000, entries: 100, longer: 0 };
+        let shape = Shape { key: "userMetrics", bytes: 4000, entries: 100, longer: 0, one_of: 1 };
         let bodies: Vec<Body> = shape.bodies(1000).unwrap().collect();
         assert_eq!(bodies.iter().map(|body| body.entries).sum::<u64>(), 1000);
         let mut summaries = BTreeSet::new();

@@ -41,6 +41,9 @@ pub(crate) struct Fill {
     /// Seconds by which each summary is longer than without this: a greater version of it
     #[arg(long, default_value_t = 0)]
     longer: u64,
+    /// Leaves out all but one of so many summaries
+    #[arg(long, default_value_t = 1)]
+    one_of: usize,
     /// When the first notification was received, in microseconds since 1970; each of the next is one microsecond later.
     /// The same once more makes the same messages
     #[arg(long)]
@@ -93,8 +96,8 @@ fn bodies(options: &Fill) -> Result<Box<dyn Iterator<Item = Body> + Send + '_>> 
             })
         })));
     }
-    let Fill { key, bytes, entries, longer, count, .. } = options;
-    let shape = Shape { key, bytes: *bytes, entries: *entries, longer: *longer };
+    let Fill { key, bytes, entries, longer, one_of, count, .. } = options;
+    let shape = Shape { key, bytes: *bytes, entries: *entries, longer: *longer, one_of: *one_of };
     Ok(Box::new(shape.bodies(*count)?))
 }
 

@@ -122,7 +122,7 @@ async fn measure(load: &Load) -> Result<Loaded> {
 /// # Errors
 /// The simulator sends none.
 pub(crate) fn one_body(bytes: usize) -> Result<Vec<u8>> {
-    let shape = Shape { key: "epochs", bytes, entries: usize::MAX, longer: 0 };
+    let shape = Shape { key: "epochs", bytes, entries: usize::MAX, longer: 0, one_of: 1 };
     let body = shape.bodies(bytes as u64)?.next().context("no entries")?;
     Ok(body.json.into_bytes())
 }

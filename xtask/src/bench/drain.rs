@@ -39,6 +39,10 @@ pub(crate) struct Drained {
     pub(crate) worker_microseconds: f64,
     /// That of PostgreSQL.
     pub(crate) postgres_microseconds: f64,
+    /// That of RabbitMQ.
+    pub(crate) rabbitmq_microseconds: f64,
+    /// How many processors these three kept busy on average, from the start of the workers on.
+    pub(crate) processors_busy: f64,
     /// The most that one worker had resident, in bytes.
     pub(crate) peak_memory: u64,
 }
@@ -71,7 +75,10 @@ pub(crate) fn drain(
     settings: Settings<'_>,
     summaries: u64,
 ) -> Result<Drained> {
+    let rabbitmq = site.stack.rabbitmq.pid().context("RabbitMQ has ended")?;
     let postgres_before = processor_time_of_children(site.stack.postgres.pid())?;
+    let rabbitmq_before = processor_time(rabbitmq)?;
+    let begun = Instant::now();
     let workers: Vec<Service> =
         (1..=workers).map(|number| site.worker(number, settings)).collect::<Result<_>>()?;
     let pages: Vec<String> = workers.iter().map(Service::metrics).collect();
@@ -79,11 +86,15 @@ pub(crate) fn drain(
     let time: Duration =
         workers.iter().map(|worker| processor_time(worker.identity().pid)).sum::<Result<Duration>>()?;
     let postgres = processor_time_of_children(site.stack.postgres.pid())?.saturating_sub(postgres_before);
+    let rabbitmq = processor_time(rabbitmq)?.saturating_sub(rabbitmq_before);
+    let busy = time + postgres + rabbitmq;
     let microseconds = |time: Duration| time.as_secs_f64() * 1e6 / summaries as f64;
     Ok(Drained {
         summaries_a_second: (last.done - first.done) as f64 / (last.at - first.at).as_secs_f64().max(1e-3),
         worker_microseconds: microseconds(time),
         postgres_microseconds: microseconds(postgres),
+        rabbitmq_microseconds: microseconds(rabbitmq),
+        processors_busy: busy.as_secs_f64() / begun.elapsed().as_secs_f64(),
         peak_memory: workers.iter().filter_map(Service::peak_memory).max().unwrap_or_default(),
     })
 }

@@ -4,18 +4,18 @@
 //! the same run. What loads the programs, and what they are compared with, is `apollo-bench` (the crate `bench`).
 
 mod backlog;
-mod drain;
+pub(crate) mod drain;
 mod footprint;
 mod lag;
 mod large;
 mod memory;
 mod plot;
-mod psql;
+pub(crate) mod psql;
 mod receiver;
 mod series;
-mod site;
+pub(crate) mod site;
 mod storage;
-mod table;
+pub(crate) mod table;
 mod worker;
 
 use std::fs;
@@ -30,13 +30,17 @@ use crate::{
     ui, up, workspace,
 };
 
+/// What is built: all of it even for who needs less, because cargo then compiles what they share once and for all.
+pub(crate) const PROGRAMS: [&str; 4] =
+    ["apollo-receiver", "apollo-worker", "apollo-simulator", "apollo-bench"];
+
 /// Runs the sections that were asked for, prints their tables, and keeps them.
 ///
 /// # Errors
 /// Something does not start, lost something or took more memory than it may, or the user has asked to stop.
 pub(crate) fn run(options: &Bench) -> Result<()> {
     stack::install_missing(Purpose::Stack)?;
-    up::build(&["apollo-receiver", "apollo-worker", "apollo-simulator", "apollo-bench"])?;
+    up::build(&PROGRAMS)?;
     let folder = workspace::target_directory()?.join("bench");
     fs::create_dir_all(&folder)?;
     let all = BenchSection::value_variants();
@@ -58,7 +62,7 @@ pub(crate) fn run(options: &Bench) -> Result<()> {
 
 fn measure(section: BenchSection, options: &Bench) -> Result<Vec<Table>> {
     let stack = ui::timed("start PostgreSQL and RabbitMQ", || Stack::start("bench"))?;
-    let site = Site::new(&stack, options)?;
+    let site = Site::new(&stack, up::release_folder()?, options.quick, &options.set)?;
     match section {
         BenchSection::Receiver => receiver::measure(&site),
         BenchSection::Worker => worker::measure(&site, &options.types),

@@ -6,12 +6,11 @@ use anyhow::Result;
 use serde::de::DeserializeOwned;
 
 use crate::{
-    cli::Bench,
     stack::{
         DATABASE, PostgresAddress, Programs, Service, Stack, address, free_ports, postgres, process::Program,
         rabbitmq,
     },
-    tool, up,
+    tool,
 };
 
 /// See the [module](self).
@@ -29,15 +28,19 @@ pub(crate) struct Site<'a> {
 pub(crate) type Settings<'a> = &'a [(&'a str, &'a str)];
 
 impl<'a> Site<'a> {
-    /// Makes the database.
+    /// Makes the database, with the programs in the folder `binaries`; they are told what is `set`.
     ///
     /// # Errors
     /// The migration fails.
-    pub(crate) fn new(stack: &'a Stack, options: &'a Bench) -> Result<Self> {
-        let binaries = up::release_folder()?;
+    pub(crate) fn new(
+        stack: &'a Stack,
+        binaries: PathBuf,
+        quick: bool,
+        set: &'a [(String, String)],
+    ) -> Result<Self> {
         let programs = Programs::in_folder(&stack.folder, &binaries)?;
         programs.migrate(&stack.postgres.address, DATABASE)?;
-        Ok(Self { stack, quick: options.quick, set: &options.set, binaries, programs })
+        Ok(Self { stack, quick, set, binaries, programs })
     }
 
     pub(crate) fn postgres(&self) -> &PostgresAddress {

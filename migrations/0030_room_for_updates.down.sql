@@ -1,0 +1,12 @@
+ALTER TABLE garmin_wellness.daily_summary RESET (fillfactor);
+ALTER TABLE garmin_wellness.sleep_summary RESET (fillfactor);
+ALTER TABLE garmin_wellness.stress_summary RESET (fillfactor);
+ALTER TABLE garmin_wellness.pulse_ox_summary RESET (fillfactor);
+ALTER TABLE garmin_wellness.respiration_summary RESET (fillfactor);
+ALTER TABLE garmin_wellness.hrv_summary RESET (fillfactor);
+ALTER TABLE garmin_wellness.epoch_summary RESET (fillfactor);
+ALTER TABLE garmin_wellness.third_party_daily_summary RESET (fillfactor);
+ALTER TABLE garmin_wellness.user_metrics RESET (fillfactor);
+ALTER TABLE garmin_wellness.menstrual_cycle_summary RESET (fillfactor);
+ALTER TABLE garmin_wellness.activity_summary RESET (fillfactor);
+ALTER TABLE garmin_wellness.move_iq_summary RESET (fillfactor);
