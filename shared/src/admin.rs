@@ -5,7 +5,7 @@ use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use prometheus::{Encoder, IntGaugeVec, Opts, Registry, TextEncoder};
+use prometheus::{Encoder, Registry, TextEncoder};
 use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
@@ -33,31 +33,21 @@ impl Readiness {
     /// The reasons for not being ready, one a line; `None` when ready.
     #[must_use]
     pub fn reasons(&self) -> Option<String> {
-        let reasons = self.lock();
+        let reasons = self.by_component();
         let lines: Vec<String> =
             reasons.iter().map(|(component, reason)| format!("{component}: {reason}")).collect();
         (!lines.is_empty()).then(|| lines.join("\n"))
     }
 
+    /// The reasons for not being ready, by component.
+    #[must_use]
+    pub fn by_component(&self) -> BTreeMap<&'static str, String> {
+        self.lock().clone()
+    }
+
     fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<&'static str, String>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// A registry that holds what every program shows: its build and its process (memory, CPU, descriptors).
-///
-/// # Errors
-/// None in practice: the names are constant and distinct.
-pub fn registry(version: &str) -> prometheus::Result<Registry> {
-    let registry = Registry::new();
-    let build = IntGaugeVec::new(
-        Opts::new("apollo_build_info", "Always 1; the label tells which version runs."),
-        &["version"],
-    )?;
-    build.with_label_values(&[version]).set(1);
-    registry.register(Box::new(build))?;
-    registry.register(Box::new(prometheus::process_collector::ProcessCollector::for_self()))?;
-    Ok(registry)
 }
 
 #[derive(Clone)]
@@ -66,7 +56,7 @@ struct Admin {
     readiness: Readiness,
 }
 
-/// Serves `GET /metrics`, `/health/live` and `/health/ready` until `stop`.
+/// Serves `GET /metrics`, `/health/live` and `/health/ready`, and the program's own `routes`, until `stop`.
 ///
 /// # Errors
 /// The listener failed.
@@ -74,13 +64,15 @@ pub async fn serve(
     listener: TcpListener,
     registry: Registry,
     readiness: Readiness,
+    routes: Router,
     stop: CancellationToken,
 ) -> io::Result<()> {
     let router = Router::new()
         .route("/metrics", get(metrics))
         .route("/health/live", get(|| async { "live\n" }))
         .route("/health/ready", get(ready))
-        .with_state(Admin { registry, readiness });
+        .with_state(Admin { registry, readiness })
+        .merge(routes);
     axum::serve(listener, router).with_graceful_shutdown(stop.cancelled_owned()).await
 }
 
@@ -135,7 +127,7 @@ mod tests {
         let address = listener.local_addr().unwrap();
         let stop = CancellationToken::new();
         let server =
-            tokio::spawn(serve(listener, registry("1.2.3").unwrap(), readiness.clone(), stop.clone()));
+            tokio::spawn(serve(listener, Registry::new(), readiness.clone(), Router::new(), stop.clone()));
 
         let refusal = check(address).await.unwrap_err();
         assert_eq!(refusal.to_string(), "broker: connection refused");

@@ -69,6 +69,10 @@ const DECLARE_TIMEOUT: Duration = Duration::from_secs(10);
 /// Seconds. A peer that has been silent for twice this is taken for dead.
 const HEARTBEAT: u16 = 10;
 
+/// Bytes. lapin holds buffers for 64 frames a connection: a quarter of RabbitMQ's own limit saves 6 MiB of 8, and
+/// costs nothing that could be measured.
+const FRAME_MAX: u32 = 32 * 1024;
+
 impl Broker {
     /// Checks the settings; connects to nothing yet. `connection_name` is what RabbitMQ's pages show.
     ///
@@ -170,6 +174,7 @@ impl Broker {
 fn node(address: &str) -> Option<AMQPUri> {
     let mut uri: AMQPUri = address.parse().ok()?;
     uri.query.heartbeat.get_or_insert(HEARTBEAT);
+    uri.query.frame_max.get_or_insert(FRAME_MAX);
     Some(uri)
 }
 

@@ -58,6 +58,9 @@ const ATTEMPT: &str = "attempt";
 const TRACEPARENT: &str = "traceparent";
 const PERSISTENT: u8 = 2;
 
+/// Where the trace's id stands in a `traceparent`.
+const TRACE_ID: std::ops::Range<usize> = 3..35;
+
 impl Envelope {
     /// The envelope of a notification that arrived just now.
     #[must_use]
@@ -78,6 +81,18 @@ impl Envelope {
     #[must_use]
     pub fn arrived(&self) -> Microseconds {
         self.arrived_at.unwrap_or(self.received_at)
+    }
+
+    /// The trace that it belongs to, in 32 hexadecimal digits, for logs.
+    #[must_use]
+    pub fn trace_id(&self) -> &str {
+        self.traceparent.get(TRACE_ID).unwrap_or_default()
+    }
+
+    /// What a line of the log about this message names beside its text: the message's id and the trace's.
+    #[must_use]
+    pub fn for_logs(&self) -> (Uuid, &str) {
+        (self.message_id, self.trace_id())
     }
 
     /// As AMQP properties: persistent JSON, with `headers` beside those of the envelope.

@@ -9,6 +9,7 @@ pub mod consent;
 pub mod endpoint;
 pub mod envelope;
 pub mod garmin;
+pub mod metrics;
 pub mod oauth1;
 pub mod publish;
 pub mod retry;

@@ -1,11 +1,20 @@
-//! Logs: one line an event, pretty for a person or JSON for a machine.
+//! Logs: one line an event, pretty for a person or JSON for a machine. And traces, where they are asked for.
 //!
-//! Never logged: bodies, tokens, secrets, the secret path segment, and the user ids of participants.
+//! Never logged or traced: bodies, tokens, secrets, the secret path segment, and the user ids of participants.
+
+mod context;
+mod export;
+mod repetition;
+pub mod traces;
 
 use clap::{Args, ValueEnum};
+pub use context::TraceContext;
+use repetition::Repetition;
 use std::error::Error;
 use std::io::IsTerminal as _;
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
+use tracing_subscriber::{EnvFilter, Layer as _, fmt};
 
 /// How to log.
 #[derive(Debug, Clone, Args)]
@@ -39,14 +48,14 @@ pub fn start(config: &LogConfig) {
         Ok(directive) => filter.add_directive(directive),
         Err(_) => filter,
     };
-    let lines = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_ansi(std::io::stderr().is_terminal())
-        .with_writer(std::io::stderr);
-    match config.format {
-        LogFormat::Pretty => lines.init(),
-        LogFormat::Json => lines.json().flatten_event(true).init(),
-    }
+    let lines = fmt::layer().with_ansi(std::io::stderr().is_terminal()).with_writer(std::io::stderr);
+    let lines = match config.format {
+        LogFormat::Pretty => lines.boxed(),
+        LogFormat::Json => lines.json().flatten_event(true).boxed(),
+    };
+    let repetition = Repetition::default();
+    repetition.report();
+    tracing_subscriber::registry().with(lines).with(repetition).with(filter).init();
 }
 
 /// An error and its causes on one line, for where it is handled. A cause that the text before it repeats
