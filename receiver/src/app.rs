@@ -12,7 +12,9 @@ use crate::token::PushTokens;
 use apollo_shared::admin::{self, Readiness};
 use apollo_shared::broker::{Broker, BrokerConfigError};
 use apollo_shared::garmin::GarminConfigError;
+use apollo_shared::metrics::Families;
 use apollo_shared::secrets::{KeyError, Keyring};
+use apollo_shared::telemetry::traces::{Tracing, TracingConfigError};
 use prometheus::Registry;
 use std::io;
 use std::net::SocketAddr;
@@ -39,6 +41,7 @@ pub(crate) struct Edge {
     /// Deliveries that go on when their request is gone; a stop waits for them.
     pub(crate) deliveries: TaskTracker,
     pub(crate) metrics: Metrics,
+    pub(crate) tracing: Tracing,
     pub(crate) host: String,
 }
 
@@ -76,6 +79,9 @@ pub enum StartError {
     /// A wrong setting for the keys.
     #[error(transparent)]
     Keys(#[from] KeyError),
+    /// A wrong setting for traces.
+    #[error(transparent)]
+    Tracing(#[from] TracingConfigError),
     /// The spool cannot be used.
     #[error(transparent)]
     Spool(#[from] SpoolOpenError),
@@ -99,7 +105,7 @@ impl StartError {
     #[must_use]
     pub fn is_usage(&self) -> bool {
         match self {
-            Self::Config(_) | Self::Broker(_) | Self::Garmin(_) | Self::Keys(_) => true,
+            Self::Config(_) | Self::Broker(_) | Self::Garmin(_) | Self::Keys(_) | Self::Tracing(_) => true,
             Self::Spool(error) => error.is_usage(),
             Self::Listen { .. } | Self::Metrics(_) => false,
         }
@@ -117,6 +123,16 @@ pub enum RunError {
     Ended(&'static str),
 }
 
+/// Every metric with its type, labels and meaning, as a Markdown table.
+///
+/// # Errors
+/// None in practice: the names are constant and distinct.
+pub fn metrics_table() -> prometheus::Result<String> {
+    let mut families = Families::new(env!("CARGO_PKG_VERSION"), &Readiness::default())?;
+    Metrics::register(&mut families)?;
+    Ok(families.to_string())
+}
+
 impl Receiver {
     /// Checks the configuration and binds the listeners. The broker need not be there yet.
     ///
@@ -124,9 +140,10 @@ impl Receiver {
     /// See [`StartError`].
     pub async fn build(config: ReceiverConfig) -> Result<Self, StartError> {
         config.check()?;
-        let registry = admin::registry(env!("CARGO_PKG_VERSION"))?;
         let readiness = Readiness::default();
-        let (edge, background) = edge(&config, &registry, readiness.clone())?;
+        let mut families = Families::new(env!("CARGO_PKG_VERSION"), &readiness)?;
+        let (edge, background) = edge(&config, &mut families, readiness.clone())?;
+        let registry = families.registry().clone();
         let (public, address) = listen("RECEIVER__LISTEN", config.listen).await?;
         let (admin, admin_address) = listen("RECEIVER__ADMIN_LISTEN", config.admin_listen).await?;
         let edge = Arc::new(edge);
@@ -153,12 +170,13 @@ impl Receiver {
     pub async fn run(self, stop: CancellationToken) -> Result<(), RunError> {
         tracing::info!("listening on http://{}, admin on http://{}", self.address, self.admin_address);
         let end = CancellationToken::new();
+        let tracing = self.edge.tracing.clone();
         let mut supervisor = tokio::spawn(self.background.supervisor.run(end.clone()));
         let mut subscription = tokio::spawn(self.background.subscription.run(end.clone()));
         let (spool, drain) = self.background.spooling.unzip();
         let mut drain = tokio::spawn(drained(drain, end.clone()));
-        let mut admin =
-            tokio::spawn(admin::serve(self.admin, self.registry, self.readiness.clone(), end.clone()));
+        let (readiness, routes) = (self.readiness.clone(), axum::Router::new());
+        let mut admin = tokio::spawn(admin::serve(self.admin, self.registry, readiness, routes, end.clone()));
         let outcome = tokio::select! {
             () = serve(self.public, self.edge, stop.clone()) => Ok(()),
             () = overdue(&stop, &self.readiness) => Ok(()),
@@ -179,6 +197,7 @@ impl Receiver {
             }
         };
         let _ = tokio::time::timeout(Duration::from_secs(2), all).await;
+        tracing.stop().await;
         tracing::info!("stopped");
         outcome
     }
@@ -209,10 +228,10 @@ async fn overdue(stop: &CancellationToken, readiness: &Readiness) {
 
 pub(crate) fn edge(
     config: &ReceiverConfig,
-    registry: &Registry,
+    families: &mut Families,
     readiness: Readiness,
 ) -> Result<(Edge, Background), StartError> {
-    let metrics = Metrics::register(registry)?;
+    let metrics = Metrics::register(families)?;
     let broker = Broker::new(&config.broker, "apollo-receiver")?.declaring_only_what_is_missing();
     let budget = Budget::new(config.max_in_flight_bytes, metrics.in_flight.clone());
     let spool = spool(config, &metrics)?;
@@ -232,6 +251,7 @@ pub(crate) fn edge(
         consents: Consents::new(config, outcomes)?,
         deliveries: TaskTracker::new(),
         metrics,
+        tracing: Tracing::start(&config.tracing, "apollo-receiver", env!("CARGO_PKG_VERSION"))?,
         host: host_name(),
     };
     Ok((edge, Background { supervisor, subscription, spooling }))

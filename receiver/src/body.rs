@@ -35,13 +35,34 @@ enum Encoding {
 }
 
 impl Encoding {
-    fn of(headers: &HeaderMap) -> Result<Self, Problem> {
+    fn of(headers: &HeaderMap) -> Option<Self> {
         let mut encodings = headers.get_all(header::CONTENT_ENCODING).iter().map(HeaderValue::as_bytes);
         match (encodings.next(), encodings.next()) {
-            (None, _) => Ok(Self::Identity),
-            (Some(name), None) if name.eq_ignore_ascii_case(b"identity") => Ok(Self::Identity),
-            (Some(name), None) if name.eq_ignore_ascii_case(b"gzip") => Ok(Self::Gzip),
-            _ => Err(Problem::UnsupportedEncoding),
+            (None, _) => Some(Self::Identity),
+            (Some(name), None) if name.eq_ignore_ascii_case(b"identity") => Some(Self::Identity),
+            (Some(name), None) if name.eq_ignore_ascii_case(b"gzip") => Some(Self::Gzip),
+            _ => None,
+        }
+    }
+}
+
+/// What a request's head says of its body.
+#[derive(Clone, Copy)]
+pub(crate) struct Announcement {
+    /// None if it is none that can be decoded.
+    encoding: Option<Encoding>,
+    /// Bytes, as they are sent.
+    length: Option<usize>,
+    /// Whether its sender asks before sending it.
+    asks: bool,
+}
+
+impl Announcement {
+    pub(crate) fn of(headers: &HeaderMap) -> Self {
+        Self {
+            encoding: Encoding::of(headers),
+            length: declared_length(headers),
+            asks: headers.contains_key(header::EXPECT),
         }
     }
 }
@@ -57,14 +78,14 @@ impl From<Full> for Problem {
 /// Of a body that is refused the rest is taken too, and thrown away: a connection that is closed with bytes unread is
 /// reset, and nginx then has no answer that it could pass on. Who asks before sending a body has sent none.
 pub(crate) async fn read(
-    headers: &HeaderMap,
+    announcement: Announcement,
     body: Body,
     budget: &Budget,
     limit: usize,
 ) -> Result<(Vec<u8>, Reservation), Problem> {
     let mut chunks = body.into_data_stream();
-    let outcome = read_within(headers, &mut chunks, budget, limit).await;
-    if outcome.is_err() && !headers.contains_key(header::EXPECT) {
+    let outcome = read_within(announcement, &mut chunks, budget, limit).await;
+    if outcome.is_err() && !announcement.asks {
         let _ = tokio::time::timeout(REST_TIME, throw_away(chunks, limit)).await;
     }
     outcome
@@ -81,13 +102,13 @@ async fn throw_away(mut chunks: BodyDataStream, limit: usize) {
 }
 
 async fn read_within(
-    headers: &HeaderMap,
+    announcement: Announcement,
     chunks: &mut BodyDataStream,
     budget: &Budget,
     limit: usize,
 ) -> Result<(Vec<u8>, Reservation), Problem> {
-    let encoding = Encoding::of(headers)?;
-    let sent = declared_length(headers);
+    let encoding = announcement.encoding.ok_or(Problem::UnsupportedEncoding)?;
+    let sent = announcement.length;
     if sent.is_some_and(|length| length > limit) {
         return Err(Problem::TooLarge { limit });
     }
@@ -103,7 +124,8 @@ async fn read_within(
     let reading = async {
         match encoding {
             Encoding::Identity => buffer.fill(chunks).await,
-            Encoding::Gzip => buffer.fill(inflated(chunks)).await,
+            // On the heap, which keeps the others small.
+            Encoding::Gzip => Box::pin(buffer.fill(inflated(chunks))).await,
         }
     };
     match tokio::time::timeout(READ_TIME, reading).await {

@@ -6,6 +6,7 @@ use apollo_shared::config::secret;
 use apollo_shared::garmin::GarminConfig;
 use apollo_shared::secrets::SecretsConfig;
 use apollo_shared::telemetry::LogConfig;
+use apollo_shared::telemetry::traces::TracingConfig;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use secrecy::{ExposeSecret as _, SecretString};
 use std::net::SocketAddr;
@@ -34,6 +35,8 @@ pub struct Cli {
 pub enum Command {
     /// Ask the receiver that runs here whether it is ready; exit code 0 if it is, 1 if not. For containers
     Health,
+    /// Print every metric that /metrics shows: type, labels, meaning
+    Metrics,
 }
 
 /// How to serve.
@@ -163,6 +166,9 @@ pub struct ReceiverConfig {
     /// How to log.
     #[command(flatten)]
     pub log: LogConfig,
+    /// Where spans go.
+    #[command(flatten)]
+    pub tracing: TracingConfig,
 }
 
 /// Whether participants need an invitation.

@@ -3,10 +3,12 @@
 
 use crate::budget::{COPIES, Reservation};
 use crate::notification::{Notification, Route};
-use crate::publish::{Message, NotDurable, Publisher};
+use crate::publish::{Keeper, Message, NotDurable, Publisher};
 use crate::split::Parts;
+use crate::trace::{self, Origin};
 use apollo_shared::endpoint::Endpoint;
 use apollo_shared::envelope::{Envelope, Microseconds};
+use apollo_shared::telemetry::traces::Span;
 use apollo_shared::telemetry::with_causes;
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
@@ -23,20 +25,22 @@ pub(crate) struct Arrival {
     pub(crate) of_path: Option<&'static Endpoint>,
     /// When its body was complete.
     pub(crate) received_at: Microseconds,
-    /// The request's trace context, if it had a valid one.
-    pub(crate) traceparent: Option<String>,
+    /// The request.
+    pub(crate) origin: Arc<Origin>,
     /// What its body takes in memory.
     pub(crate) room: Arc<Reservation>,
 }
 
 impl Arrival {
-    fn message(&self, route: Route, push_type: &str, body: String) -> Arc<Message> {
+    fn message(&self, route: Route, push_type: &str, body: String) -> (Arc<Message>, Span) {
         let (name, routing_key) = match route {
             Route::Push => (push_type, format!("push.{push_type}")),
             Route::Account(endpoint) => (endpoint.key, endpoint.routing_key()),
         };
-        let envelope = Envelope::of_arrival(name, self.received_at, self.traceparent.as_deref());
-        Arc::new(Message { envelope, routing_key, body, _room: Some(self.room.clone()) })
+        let traceparent = self.origin.context.map(|context| context.to_string());
+        let mut envelope = Envelope::of_arrival(name, self.received_at, traceparent.as_deref());
+        let span = trace::publish(&self.origin, &mut envelope, &routing_key, body.len());
+        (Arc::new(Message { envelope, routing_key, body, _room: Some(self.room.clone()) }), span)
     }
 }
 
@@ -51,10 +55,14 @@ pub(crate) async fn deliver(
     let push_type = notification.push_type(arrival.of_path);
     match notification.route {
         Some(route) if notification.text.len() <= split_bytes => {
-            let message = arrival.message(route, push_type, notification.text);
-            deliver_message(publisher, &message).await
+            let (message, span) = arrival.message(route, push_type, notification.text);
+            deliver_message(publisher, &message, span, &arrival.origin).await
         }
-        _ => deliver_parts(publisher, Parts::new(notification, split_bytes), arrival, push_type).await,
+        // On the heap, which keeps the others, of which there are many, small.
+        _ => {
+            let parts = Parts::new(notification, split_bytes);
+            Box::pin(deliver_parts(publisher, parts, arrival, push_type)).await
+        }
     }
 }
 
@@ -81,10 +89,11 @@ async fn deliver_parts(
             outcome = outcome.and(delivered);
         }
         let route = plan.route;
-        let message = arrival.message(route, push_type, parts.make(plan));
+        let (message, span) = arrival.message(route, push_type, parts.make(plan));
         let bytes = message.body.capacity();
         bytes_in_flight += bytes;
-        in_flight.push(async move { (bytes, deliver_message(publisher, &message).await) });
+        in_flight
+            .push(async move { (bytes, deliver_message(publisher, &message, span, &arrival.origin).await) });
     }
     while let Some((_, delivered)) = in_flight.next().await {
         outcome = outcome.and(delivered);
@@ -92,15 +101,26 @@ async fn deliver_parts(
     outcome
 }
 
-/// Returns when one message is durable, or is known not to be; either is logged.
-pub(crate) async fn deliver_message(publisher: &Publisher, message: &Arc<Message>) -> Result<(), NotDurable> {
+/// Returns when one message is durable, or is known not to be; either is logged, and ends the span of its publishing.
+pub(crate) async fn deliver_message(
+    publisher: &Publisher,
+    message: &Arc<Message>,
+    mut span: Span,
+    origin: &Origin,
+) -> Result<(), NotDurable> {
     let outcome = publisher.make_durable(message).await;
     let (endpoint, id) = (&message.envelope.endpoint, message.envelope.message_id);
+    let (request_id, trace_id) = (origin.request_id.as_deref(), message.envelope.trace_id());
     match &outcome {
-        Ok(()) => tracing::debug!(endpoint, message_id = %id, "{endpoint} {id} is durable"),
+        Ok(keeper) => {
+            span.set("apollo.keeper", keeper.name());
+            tracing::debug!(endpoint, message_id = %id, request_id, trace_id, "{endpoint} {id} is durable");
+        }
         Err(error) => {
-            tracing::warn!(endpoint, message_id = %id, "{endpoint} {id}: {}", with_causes(error));
+            span.fail("not-durable");
+            let why = with_causes(error);
+            tracing::warn!(endpoint, message_id = %id, request_id, trace_id, "{endpoint} {id}: {why}");
         }
     }
-    outcome
+    outcome.map(|_: Keeper| ())
 }

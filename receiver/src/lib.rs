@@ -22,8 +22,9 @@ mod server;
 mod split;
 mod spool;
 mod token;
+mod trace;
 
-pub use app::{Receiver, RunError, StartError};
+pub use app::{Receiver, RunError, StartError, metrics_table};
 pub use config::{Cli, Command, ConfigError, Invitations, PublicUrlFlaw, ReceiverConfig};
 pub use spool::SpoolOpenError;
 

@@ -19,6 +19,10 @@ fn main() -> ExitCode {
                     match cli.command {
                         None => serve(cli.config).await,
                         Some(Command::Health) => Ok(admin::check(cli.config.admin_listen).await?),
+                        Some(Command::Metrics) => {
+                            print!("{}", apollo_receiver::metrics_table()?);
+                            Ok(())
+                        }
                     }
                 })
             },

@@ -1,7 +1,11 @@
 //! The receiver's metrics; the names are those of design.md section 7.
 
+use crate::notification::UNKNOWN;
+use crate::push::ANY;
 use crate::spool::Contents;
-use prometheus::{Histogram, HistogramOpts, IntCounterVec, IntGauge, Opts, Registry};
+use apollo_shared::endpoint::ENDPOINTS;
+use apollo_shared::metrics::Families;
+use prometheus::{Histogram, IntCounterVec, IntGauge};
 
 /// Seconds. From a confirm within the same rack to the 30 s after which Garmin gives up, with bounds at the
 /// time limits in between (5 s for room, 20 s for a confirm).
@@ -42,6 +46,8 @@ pub(crate) enum ConsentStep {
 }
 
 impl ConsentStep {
+    const ALL: [Self; 4] = [Self::Started, Self::Callback, Self::Refused, Self::Failed];
+
     /// The name in the metric's label.
     pub(crate) const fn name(self) -> &'static str {
         match self {
@@ -54,69 +60,57 @@ impl ConsentStep {
 }
 
 impl Metrics {
-    /// Makes them and puts them into `registry`.
+    /// Makes them and puts them into `families`.
     ///
     /// # Errors
     /// A name is taken already.
-    pub(crate) fn register(registry: &Registry) -> prometheus::Result<Self> {
-        let metrics = Self {
-            notifications: IntCounterVec::new(
-                Opts::new(
-                    "apollo_receiver_notifications_total",
-                    "Answers to Garmin's POSTs, by endpoint (any: the path without one; unknown: no such one) \
-                     and status.",
-                ),
-                &["endpoint", "status"],
+    pub(crate) fn register(families: &mut Families) -> prometheus::Result<Self> {
+        Ok(Self {
+            notifications: families.counters(
+                "apollo_receiver_notifications_total",
+                "Answers to Garmin's POSTs, by endpoint (any: the path without one; unknown: no such one) and status.",
+                ["endpoint", "status"],
+                answers(),
             )?,
-            request_duration: seconds(
+            request_duration: families.histogram(
                 "apollo_receiver_request_duration_seconds",
                 "From the head of one of Garmin's POSTs to its answer.",
+                &SECONDS,
             )?,
-            publish_confirm: seconds(
+            publish_confirm: families.histogram(
                 "apollo_receiver_publish_confirm_seconds",
                 "From handing a message to the broker to its confirm.",
+                &SECONDS,
             )?,
-            in_flight: IntGauge::new(
+            in_flight: families.gauge(
                 "apollo_receiver_in_flight_bytes",
                 "Memory taken by bodies that are being read or published, copies included.",
             )?,
-            consents: IntCounterVec::new(
-                Opts::new(
-                    "apollo_receiver_consents_total",
-                    "Steps of participants' consents: started (left for Garmin), callback (came back, or loaded that \
-                     page again), refused (no invitation, or another browser or site), failed (Garmin or the broker \
-                     was away).",
-                ),
-                &["step"],
+            consents: families.counters(
+                "apollo_receiver_consents_total",
+                "Steps of participants' consents: started (left for Garmin), callback (came back, or loaded that \
+                 page again), refused (no invitation, or another browser or site), failed (Garmin or the broker \
+                 was away).",
+                ["step"],
+                ConsentStep::ALL.map(|step| [step.name()]),
             )?,
-            broker_connected: IntGauge::new(
+            broker_connected: families.gauge(
                 "apollo_receiver_broker_connected",
                 "1 while messages can be published, 0 while the broker is away, blocks or is slow.",
             )?,
-            spool_messages: IntGauge::new(
+            spool_messages: families.gauge(
                 "apollo_receiver_spool_messages",
                 "Messages on the receiver's own disk that the broker does not have yet.",
             )?,
-            spool_bytes: IntGauge::new(
+            spool_bytes: families.gauge(
                 "apollo_receiver_spool_bytes",
-                "Bytes of their bodies, as they came; on disk they are compressed.",
+                "Bytes of the bodies in the spool, as they came; on disk they are compressed.",
             )?,
-            spool_damaged: IntGauge::new(
+            spool_damaged: families.gauge(
                 "apollo_receiver_spool_damaged_messages",
-                "Messages among them that cannot be read.",
+                "Messages in the spool that cannot be read.",
             )?,
-        };
-        registry.register(Box::new(metrics.notifications.clone()))?;
-        registry.register(Box::new(metrics.request_duration.clone()))?;
-        registry.register(Box::new(metrics.publish_confirm.clone()))?;
-        registry.register(Box::new(metrics.in_flight.clone()))?;
-        registry.register(Box::new(metrics.consents.clone()))?;
-        for gauge in
-            [&metrics.broker_connected, &metrics.spool_messages, &metrics.spool_bytes, &metrics.spool_damaged]
-        {
-            registry.register(Box::new(gauge.clone()))?;
-        }
-        Ok(metrics)
+        })
     }
 
     /// Shows what is in the spool.
@@ -133,6 +127,9 @@ impl Metrics {
     }
 }
 
-fn seconds(name: &str, help: &str) -> prometheus::Result<Histogram> {
-    Histogram::with_opts(HistogramOpts::new(name, help).buckets(SECONDS.to_vec()))
+/// The answers that are counted from zero: those that every endpoint can give, and those that are alerted on.
+fn answers() -> impl Iterator<Item = [&'static str; 2]> {
+    let endpoints = ENDPOINTS.iter().map(|endpoint| endpoint.key).chain([ANY]);
+    let of_endpoints = endpoints.flat_map(|endpoint| ["200", "400", "503"].map(|status| [endpoint, status]));
+    of_endpoints.chain([[UNKNOWN, "404"]])
 }

@@ -1,17 +1,17 @@
 //! Garmin's POSTs: look at the body, make it durable, answer.
 
 use crate::app::Edge;
-use crate::body;
+use crate::body::{self, Announcement};
 use crate::delivery::{Arrival, deliver};
 use crate::notification::{Notification, UNKNOWN};
 use crate::problem::Problem;
+use crate::trace::{self, Origin};
 use apollo_shared::endpoint::Endpoint;
 use apollo_shared::envelope::Microseconds;
-use axum::extract::{Path, Request, State};
-use axum::http::{HeaderMap, StatusCode};
-use axum::middleware::Next;
+use axum::extract::{FromRequestParts, Request};
+use axum::http::StatusCode;
+use axum::http::request::Parts;
 use axum::response::{IntoResponse as _, Response};
-use serde::Deserialize;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -20,63 +20,55 @@ use tokio::runtime::Handle;
 use tokio_util::task::TaskTracker;
 use tokio_util::task::task_tracker::TrackedFuture;
 
-/// How long a request waits for its confirms. Garmin gives up after 30 s, 5 s of which may have gone into
-/// waiting for room.
+/// How long a request waits for its confirms. Garmin gives up after 30 s, 8 s of which may have gone into waiting for a
+/// turn and for room.
 const CONFIRM_TIME: Duration = Duration::from_secs(20);
 
 /// The endpoint's name in metrics where the path names none.
-const ANY: &str = "any";
+pub(crate) const ANY: &str = "any";
 
 const CLIENT_ID: &str = "garmin-client-id";
-const TRACEPARENT: &str = "traceparent";
 
-/// The path's parameters, but for the secret segment, which no handler needs to know.
-#[derive(Deserialize)]
-pub(crate) struct Parameters {
-    endpoint: String,
-}
+/// Those who know the secret path segment and the client id, where these are set. To others the path does not exist.
+pub(crate) struct Garmin(Arc<Edge>);
 
-/// Lets only those pass who know the secret path segment and the client id, where these are set. To others
-/// the path does not exist.
-pub(crate) async fn admit(State(edge): State<Arc<Edge>>, request: Request, next: Next) -> Response {
-    let token = request.uri().path().split('/').nth(1).unwrap_or_default();
-    let token_fits = edge.push_tokens.as_ref().is_none_or(|tokens| tokens.accept(token));
-    let client_id = request.headers().get(CLIENT_ID);
-    let client_fits = edge
-        .required_client_id
-        .as_ref()
-        .is_none_or(|required| client_id.is_some_and(|id| id.as_bytes() == required.as_bytes()));
-    if token_fits && client_fits {
-        return next.run(request).await;
+impl FromRequestParts<Arc<Edge>> for Garmin {
+    type Rejection = Response;
+
+    async fn from_request_parts(head: &mut Parts, edge: &Arc<Edge>) -> Result<Self, Response> {
+        let token = head.uri.path().split('/').nth(1).unwrap_or_default();
+        let token_fits = edge.push_tokens.as_ref().is_none_or(|tokens| tokens.accept(token));
+        let client_id = head.headers.get(CLIENT_ID);
+        let client_fits = edge
+            .required_client_id
+            .as_ref()
+            .is_none_or(|required| client_id.is_some_and(|id| id.as_bytes() == required.as_bytes()));
+        if token_fits && client_fits { Ok(Self(edge.clone())) } else { Err(refuse_unknown(edge)) }
     }
-    refuse_unknown(&edge)
 }
 
 /// POST /api_client/garmin/{endpoint}
-pub(crate) async fn to_endpoint(
-    State(edge): State<Arc<Edge>>,
-    Path(parameters): Path<Parameters>,
-    request: Request,
-) -> Response {
-    match Endpoint::of_path(&parameters.endpoint) {
-        Some(endpoint) => answer(edge, Some(endpoint), request).await,
+pub(crate) async fn to_endpoint(Garmin(edge): Garmin, request: Request) -> Response {
+    let name = request.uri().path().rsplit('/').next().unwrap_or_default();
+    match Endpoint::of_path(name) {
+        Some(endpoint) => answer(edge, "POST /api_client/garmin/{endpoint}", Some(endpoint), request).await,
         None => refuse_unknown(&edge),
     }
 }
 
 /// POST /api_client/garmin
-pub(crate) async fn to_any(State(edge): State<Arc<Edge>>, request: Request) -> Response {
-    answer(edge, None, request).await
+pub(crate) async fn to_any(Garmin(edge): Garmin, request: Request) -> Response {
+    answer(edge, "POST /api_client/garmin", None, request).await
 }
 
 /// POST /oauth/garmin/deregistration
-pub(crate) async fn deregistration(State(edge): State<Arc<Edge>>, request: Request) -> Response {
-    answer(edge, Endpoint::of_key("deregistrations"), request).await
+pub(crate) async fn deregistration(Garmin(edge): Garmin, request: Request) -> Response {
+    answer(edge, "POST /oauth/garmin/deregistration", Endpoint::of_key("deregistrations"), request).await
 }
 
 /// POST /oauth/garmin/permissions
-pub(crate) async fn permissions(State(edge): State<Arc<Edge>>, request: Request) -> Response {
-    answer(edge, Endpoint::of_key("userPermissionsChange"), request).await
+pub(crate) async fn permissions(Garmin(edge): Garmin, request: Request) -> Response {
+    answer(edge, "POST /oauth/garmin/permissions", Endpoint::of_key("userPermissionsChange"), request).await
 }
 
 fn refuse_unknown(edge: &Edge) -> Response {
@@ -84,26 +76,40 @@ fn refuse_unknown(edge: &Edge) -> Response {
     Problem::NotFound.into_response()
 }
 
-async fn answer(edge: Arc<Edge>, of_path: Option<&'static Endpoint>, request: Request) -> Response {
+async fn answer(
+    edge: Arc<Edge>,
+    name: &'static str,
+    of_path: Option<&'static Endpoint>,
+    request: Request,
+) -> Response {
     let started = Instant::now();
     let endpoint = of_path.map_or(ANY, |endpoint| endpoint.key);
-    let response = match receive(&edge, of_path, request).await {
-        Ok(()) => StatusCode::OK.into_response(),
-        Err(problem) => {
-            log_refusal(endpoint, &problem);
-            problem.into_response()
-        }
-    };
+    let (span, origin) = trace::request(&edge.tracing, name, request.headers());
+    let origin = Arc::new(origin);
+    let outcome = receive(&edge, of_path, &origin, request).await;
+    if let Err(problem) = &outcome {
+        log_refusal(endpoint, problem, &origin);
+    }
+    let status = outcome.as_ref().err().map_or(StatusCode::OK, Problem::status);
+    trace::answered(span, status, outcome.as_ref().err());
+    let response = outcome.err().map_or_else(|| status.into_response(), Problem::into_response);
     edge.metrics.notifications.with_label_values(&[endpoint, response.status().as_str()]).inc();
     edge.metrics.request_duration.observe(started.elapsed().as_secs_f64());
     response
 }
 
-fn log_refusal(endpoint: &str, problem: &Problem) {
+fn log_refusal(endpoint: &str, problem: &Problem, origin: &Origin) {
     let (status, id) = (problem.status().as_u16(), problem.id());
     // The delivery has logged why it is not durable.
     if *problem != Problem::NotDurable {
-        tracing::warn!(endpoint, status, "notification to {endpoint} refused: {status} {id}");
+        let (request_id, trace_id) = (origin.request_id.as_deref(), origin.trace_id());
+        tracing::warn!(
+            endpoint,
+            status,
+            request_id,
+            trace_id,
+            "notification to {endpoint} refused: {status} {id}"
+        );
     }
 }
 
@@ -112,18 +118,17 @@ fn log_refusal(endpoint: &str, problem: &Problem) {
 async fn receive(
     edge: &Arc<Edge>,
     of_path: Option<&'static Endpoint>,
+    origin: &Arc<Origin>,
     request: Request,
 ) -> Result<(), Problem> {
     let (head, body) = request.into_parts();
-    let (bytes, reservation) = body::read(&head.headers, body, &edge.budget, edge.max_body_bytes).await?;
+    let announcement = Announcement::of(&head.headers);
+    // It holds a buffer of its connection, and there may be many that wait.
+    drop(head);
+    let (bytes, reservation) = body::read(announcement, body, &edge.budget, edge.max_body_bytes).await?;
     let received_at = Microseconds::now();
     let notification = Notification::read(bytes)?;
-    let arrival = Arrival {
-        of_path,
-        received_at,
-        traceparent: traceparent(&head.headers),
-        room: Arc::new(reservation),
-    };
+    let arrival = Arrival { of_path, received_at, origin: origin.clone(), room: Arc::new(reservation) };
     let delivery = Delivery::begin(&edge.deliveries, {
         let edge = edge.clone();
         async move { deliver(&edge.publisher, notification, &arrival, edge.split_bytes).await }
@@ -165,19 +170,6 @@ impl<F: Future + Send + 'static> Drop for Delivery<F> {
     }
 }
 
-/// The W3C trace context, version 00, of the request; what does not follow its grammar is ignored.
-fn traceparent(headers: &HeaderMap) -> Option<String> {
-    let text = headers.get(TRACEPARENT)?.to_str().ok()?;
-    let fields: Vec<&str> = text.split('-').collect();
-    let ["00", trace, parent, flags] = fields[..] else { return None };
-    let is_hex = |field: &str, length| {
-        field.len() == length && field.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
-    };
-    let is_null = |field: &str| field.bytes().all(|byte| byte == b'0');
-    let fits = is_hex(trace, 32) && is_hex(parent, 16) && is_hex(flags, 2);
-    (fits && !is_null(trace) && !is_null(parent)).then(|| text.to_owned())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -196,22 +188,5 @@ mod tests {
         assert_eq!(told.await, Ok(Ok(())));
         deliveries.close();
         deliveries.wait().await;
-    }
-
-    #[test]
-    fn only_a_valid_trace_context_is_passed_on() {
-        let trace = "4bf92f3577b34da6a3ce929d0e0e4736";
-        for (text, valid) in [
-            (format!("00-{trace}-00f067aa0ba902b7-01"), true),
-            (format!("00-{trace}-00f067aa0ba902b7-01-more"), false),
-            (format!("00-{}-00f067aa0ba902b7-01", trace.to_uppercase()), false),
-            (format!("00-{}-00f067aa0ba902b7-01", "0".repeat(32)), false),
-            (format!("00-{trace}-0000000000000000-01"), false),
-            (format!("00-{trace}"), false),
-            (String::new(), false),
-        ] {
-            let headers = HeaderMap::from_iter([(TRACEPARENT.parse().unwrap(), text.parse().unwrap())]);
-            assert_eq!(traceparent(&headers), valid.then_some(text));
-        }
     }
 }

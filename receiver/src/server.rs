@@ -4,18 +4,13 @@
 //! it is closed. So the number of connections may have a plain limit: beyond it new ones wait in the kernel's queue,
 //! where they cost nothing, until an older one has used up its time. Nobody is turned away who can wait.
 
-use crate::problem::Problem;
 use axum::Router;
-use axum::extract::Request;
-use axum::middleware::{self, Next};
-use axum::response::{IntoResponse as _, Response};
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use rustix::net::sockopt;
 use rustix::process::{Resource, getrlimit};
 use std::io;
-use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::net::{TcpListener, TcpStream};
@@ -29,15 +24,11 @@ use tokio_util::task::TaskTracker;
 /// closes, or else a request meets a closing connection.
 const HEAD_TIME: Duration = Duration::from_secs(10);
 
-/// How long a request may take from its head to its answer. More than a push needs in the worst case (waiting for
-/// room, reading, confirming; each has a limit of its own), and the only limit of a form that comes slowly.
-const ANSWER_TIME: Duration = Duration::from_secs(60);
-
 /// How long a peer may leave what was sent to it unacknowledged or unread. Answers are small: nobody needs longer.
 const UNREAD_TIME: Duration = Duration::from_secs(20);
 
-/// Bytes of a request's head. nginx lets 17 KiB pass and adds a few headers of its own.
-const LARGEST_HEAD: usize = 32 * 1024;
+/// Bytes of a request's head. nginx lets 15 KiB pass and adds a few headers of its own.
+const LARGEST_HEAD: usize = 16 * 1024;
 
 /// Headers of a request. Garmin sends about ten, browsers twice as many.
 const MOST_HEADERS: usize = 100;
@@ -66,7 +57,6 @@ pub(crate) async fn serve(listener: TcpListener, router: Router, stop: Cancellat
 }
 
 async fn serve_at_most(most: usize, listener: TcpListener, router: Router, stop: CancellationToken) {
-    let router = router.layer(middleware::from_fn(in_time));
     let connections = TaskTracker::new();
     let mut door = Door { listener, room: Arc::new(Semaphore::new(most)), logged: None };
     while let Some((stream, room)) = stop.run_until_cancelled(door.next()).await {
@@ -176,12 +166,6 @@ fn http() -> http1::Builder {
         .max_header_size(LARGEST_HEAD)
         .max_buf_size(BUFFER);
     http
-}
-
-/// Answers 408 instead of a handler that has not answered in time.
-async fn in_time(request: Request, next: Next) -> Response {
-    let answer = pin!(next.run(request));
-    timeout(ANSWER_TIME, answer).await.unwrap_or_else(|_| Problem::BodyTimedOut.into_response())
 }
 
 #[cfg(test)]

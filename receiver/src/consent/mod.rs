@@ -24,9 +24,11 @@ use crate::config::{Invitations, ReceiverConfig};
 use crate::delivery::deliver_message;
 use crate::metrics::ConsentStep;
 use crate::publish::Message;
+use crate::trace::{self, Origin};
 use apollo_shared::consent::routing_key;
 use apollo_shared::envelope::{Envelope, Microseconds};
 use apollo_shared::secrets::Keyring;
+use apollo_shared::telemetry::traces::Span;
 use apollo_shared::telemetry::with_causes;
 use authorization::Authorizer;
 use axum::extract::rejection::QueryRejection;
@@ -108,8 +110,12 @@ struct NotPublished;
 /// Returns when the broker has the message. A consent does not begin in the spool, where the participant would wait for an
 /// outcome without knowing why.
 async fn publish_now(edge: &Arc<Edge>, kind: &str, content: &impl Serialize) -> Result<(), NotPublished> {
-    edge.publisher.publish_patiently(&message(kind, content)?).await.map_err(|error| {
-        tracing::warn!("{kind}: {}", with_causes(&error));
+    let origin = Origin::unknown(&edge.tracing);
+    let (message, mut span) = message(kind, content, &origin)?;
+    edge.publisher.publish_patiently(&message).await.map_err(|error| {
+        span.fail("not-published");
+        let Envelope { message_id, .. } = message.envelope;
+        tracing::warn!(%message_id, trace_id = message.envelope.trace_id(), "{kind}: {}", with_causes(&error));
         NotPublished
     })
 }
@@ -117,10 +123,11 @@ async fn publish_now(edge: &Arc<Edge>, kind: &str, content: &impl Serialize) -> 
 /// Returns when the message is durable. It is delivered by a task of its own, so that a browser that goes away leaves
 /// nothing half done.
 async fn publish(edge: &Arc<Edge>, kind: &str, content: &impl Serialize) -> Result<(), NotPublished> {
-    let message = message(kind, content)?;
+    let origin = Origin::unknown(&edge.tracing);
+    let (message, span) = message(kind, content, &origin)?;
     let delivery = edge.deliveries.spawn({
         let edge = edge.clone();
-        async move { deliver_message(&edge.publisher, &message).await }
+        async move { deliver_message(&edge.publisher, &message, span, &origin).await }
     });
     match tokio::time::timeout(CONFIRM_TIME, delivery).await {
         Ok(Ok(Ok(()))) => Ok(()),
@@ -132,11 +139,14 @@ async fn publish(edge: &Arc<Edge>, kind: &str, content: &impl Serialize) -> Resu
     }
 }
 
-fn message(kind: &str, content: &impl Serialize) -> Result<Arc<Message>, NotPublished> {
-    Ok(Arc::new(Message {
-        envelope: Envelope::of_arrival(kind, Microseconds::now(), None),
-        routing_key: routing_key(kind),
-        body: serde_json::to_string(content).map_err(|_| NotPublished)?,
-        _room: None,
-    }))
+fn message(
+    kind: &str,
+    content: &impl Serialize,
+    origin: &Origin,
+) -> Result<(Arc<Message>, Span), NotPublished> {
+    let mut envelope = Envelope::of_arrival(kind, Microseconds::now(), None);
+    let routing_key = routing_key(kind);
+    let body = serde_json::to_string(content).map_err(|_| NotPublished)?;
+    let span = trace::publish(origin, &mut envelope, &routing_key, body.len());
+    Ok((Arc::new(Message { envelope, routing_key, body, _room: None }), span))
 }

@@ -6,13 +6,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::{Notify, oneshot, watch};
 use tokio::time::Instant;
 
-/// Messages that are published together at most, as far as they are small. RabbitMQ slows a channel down that has more
-/// than 32 of them on their way to a quorum queue.
-const BATCH_MESSAGES: usize = 32;
-
-/// Bytes of a batch's bodies, after which no further message is added.
-const BATCH_BYTES: usize = 1024 * 1024;
-
 /// Whether messages can be published.
 #[derive(Debug, Clone)]
 pub(super) enum Broking {
@@ -26,14 +19,21 @@ pub(super) enum Broking {
 pub(super) struct Waiting {
     pub(super) message: Arc<Message>,
     pub(super) since: Instant,
-    /// Takes what became of it.
-    answer: oneshot::Sender<Result<(), NotPublished>>,
+    /// Takes what became of it; taken when that was told.
+    answer: Option<oneshot::Sender<Result<(), NotPublished>>>,
 }
 
 impl Waiting {
     /// Tells who waits what became of the message; nobody may wait any more.
-    pub(super) fn answer(self, outcome: Result<(), NotPublished>) {
-        let _ = self.answer.send(outcome);
+    pub(super) fn answer(&mut self, outcome: Result<(), NotPublished>) {
+        if let Some(answer) = self.answer.take() {
+            let _ = answer.send(outcome);
+        }
+    }
+
+    /// Whether anybody has yet to be told.
+    pub(super) fn is_awaited(&self) -> bool {
+        self.answer.as_ref().is_some_and(|answer| !answer.is_closed())
     }
 }
 
@@ -66,7 +66,7 @@ impl Line {
             return Err(NotPublished::Away(reason.clone()));
         }
         let (answer, answered) = oneshot::channel();
-        self.waiting().push_back(Waiting { message, since: Instant::now(), answer });
+        self.waiting().push_back(Waiting { message, since: Instant::now(), answer: Some(answer) });
         self.joined.notify_one();
         Ok(answered)
     }
@@ -79,7 +79,7 @@ impl Line {
     /// Lets none in any more, and sends those away that wait.
     pub(super) fn close(&self, reason: &Arc<str>) {
         self.broking.send_replace(Broking::Away(reason.clone()));
-        for waiting in std::mem::take(&mut *self.waiting()) {
+        for mut waiting in std::mem::take(&mut *self.waiting()) {
             waiting.answer(Err(NotPublished::Away(reason.clone())));
         }
     }
@@ -90,19 +90,20 @@ impl Line {
         let _ = self.broking.subscribe().wait_for(|broking| matches!(broking, Broking::Up)).await;
     }
 
-    /// Returns when the line is closed, with the reason.
+    /// Returns when the line is closed after having been open, with the reason.
     pub(super) async fn closing(&self) -> Arc<str> {
         let mut broking = self.broking.subscribe();
+        let _ = broking.wait_for(|broking| matches!(broking, Broking::Up)).await;
         match broking.wait_for(|broking| matches!(broking, Broking::Away(_))).await.as_deref() {
             Ok(Broking::Away(reason)) => reason.clone(),
             Ok(Broking::Up) | Err(_) => "the receiver is stopping".into(),
         }
     }
 
-    /// Takes the first messages out, as soon as there are any.
-    pub(super) async fn next_batch(&self) -> Vec<Waiting> {
+    /// Takes the first messages out, not more than `most`, as soon as there are any.
+    pub(super) async fn next_batch(&self, most: usize) -> Vec<Waiting> {
         loop {
-            let batch = self.take_batch();
+            let batch = self.take_batch(most);
             if !batch.is_empty() {
                 return batch;
             }
@@ -110,17 +111,10 @@ impl Line {
         }
     }
 
-    fn take_batch(&self) -> Vec<Waiting> {
+    fn take_batch(&self, most: usize) -> Vec<Waiting> {
         let mut line = self.waiting();
-        let mut bytes = 0;
-        let mut batch = Vec::new();
-        while batch.len() < BATCH_MESSAGES
-            && bytes < BATCH_BYTES
-            && let Some(waiting) = line.pop_front()
-        {
-            bytes += waiting.message.body.len();
-            batch.push(waiting);
-        }
+        let count = line.len().min(most);
+        let batch = line.drain(..count).collect();
         if !line.is_empty() {
             // One call may have been for several.
             self.joined.notify_one();
@@ -137,6 +131,8 @@ impl Line {
 mod tests {
     use super::*;
     use apollo_shared::envelope::{Envelope, Microseconds};
+    use futures_util::future::poll_immediate;
+    use std::pin::pin;
 
     fn message(bytes: usize) -> Arc<Message> {
         let envelope = Envelope::of_arrival("dailies", Microseconds(0), None);
@@ -151,15 +147,13 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_waits_is_taken_in_order_as_much_as_a_batch_may_hold() {
+    async fn what_waits_is_taken_in_order_and_no_more_than_was_asked_for() {
         let line = open_line();
-        let small: Vec<_> = (0..=BATCH_MESSAGES).map(|_| message(10)).collect();
-        let large = [message(BATCH_BYTES), message(10)];
-        let all: Vec<_> = small.iter().chain(&large).collect();
-        let _answers: Vec<_> = all.iter().map(|message| line.join((*message).clone()).unwrap()).collect();
+        let all: Vec<_> = (0..10).map(|_| message(10)).collect();
+        let _answers: Vec<_> = all.iter().map(|message| line.join(message.clone()).unwrap()).collect();
         let mut taken = Vec::new();
-        for expected in [BATCH_MESSAGES, 2, 1] {
-            let batch = line.next_batch().await;
+        for expected in [4, 4, 2] {
+            let batch = line.next_batch(4).await;
             assert_eq!(batch.len(), expected);
             taken.extend(batch.into_iter().map(|waiting| waiting.message.envelope.message_id));
         }
@@ -171,15 +165,28 @@ mod tests {
         let line = open_line();
         let mut waiting = line.join(message(1)).unwrap();
         assert!(waiting.try_recv().is_err());
+        let mut closing = pin!(line.closing());
+        assert!(poll_immediate(closing.as_mut()).await.is_none());
         line.close(&"it blocks publishing".into());
         assert!(matches!(waiting.await.unwrap(), Err(NotPublished::Away(_))));
         assert!(matches!(line.join(message(1)), Err(NotPublished::Away(_))));
-        assert_eq!(&*line.closing().await, "it blocks publishing");
+        assert_eq!(&*closing.await, "it blocks publishing");
 
         line.open();
         line.opened().await;
         let answered = line.join(message(1)).unwrap();
-        line.next_batch().await.into_iter().for_each(|waiting| waiting.answer(Ok(())));
+        line.next_batch(1).await.iter_mut().for_each(|waiting| waiting.answer(Ok(())));
         assert!(answered.await.unwrap().is_ok());
+    }
+
+    #[tokio::test]
+    async fn whoever_was_told_or_has_gone_is_not_awaited() {
+        let line = open_line();
+        let answers = [line.join(message(1)).unwrap(), line.join(message(1)).unwrap()];
+        let mut batch = line.next_batch(2).await;
+        assert!(batch.iter().all(Waiting::is_awaited));
+        batch[0].answer(Ok(()));
+        drop(answers);
+        assert!(!batch.iter().any(Waiting::is_awaited));
     }
 }

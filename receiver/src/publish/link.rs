@@ -1,36 +1,41 @@
-//! The connection that messages are published over, in batches.
+//! The connection that messages are published over.
 //!
-//! A few tasks each have a channel, on which each publishes all that waits in the line, awaits all the confirms, and
-//! begins again. So the more is to be done, the more is done at once: a batch leaves in one write, and the broker takes,
-//! stores and confirms it as one. The rules that this follows:
+//! A few tasks each have a channel, on which each hands over what waits in the line, as long as not too much is in flight,
+//! and answers as the confirms come. So the more is to be done, the more is done at once: what waits leaves in one
+//! write, and the broker takes, stores and confirms it as one. The rules that this follows:
 //! - lapin numbers a publish and queues its frames in two steps, so only one task may publish on a channel;
-//! - lapin hands a returned message to whichever confirm comes next, and of several confirms in one frame any may be the
-//!   next. But all returns of a batch have come when its last confirm has: if no confirm of a batch brings one, there
-//!   was none. If one does, or if the broker closes the channel as it does for a message that it cannot take, then
-//!   nobody can tell whose fault it was: each message of the batch is published again, alone, and none harms another;
+//! - lapin gives a returned message to whichever confirm of the channel comes next, which may be another's, but never
+//!   comes later than its own. So confirms are believed only when all that have come by then are seen, and none of them
+//!   brings a message back. If one does, or if the broker closes the channel as it does for a message that it cannot take, then
+//!   nobody can tell whose fault it was: all that are in flight are suspects. Each is published again, alone, and none harms another;
+//! - a channel on which the broker refused a message is left for a new one: in RabbitMQ a channel that was opened as the node
+//!   that led a queue had just died goes on refusing everything for that queue, long after another leads it;
 //! - a message that was handed over keeps its room in memory until its fate is known, whatever becomes of who waits.
 
 use super::line::{Line, Waiting};
-use super::{Message, NotPublished, SLOW};
+use super::outbox::{Outbox, Settled};
+use super::{NotPublished, SLOW};
 use crate::metrics::Metrics;
-use apollo_shared::publish::{PublishError, publish};
-use apollo_shared::topology::EXCHANGE;
-use futures_util::future::poll_immediate;
+use apollo_shared::publish::PublishError;
 use lapin::options::ConfirmSelectOptions;
-use lapin::types::FieldTable;
 use lapin::{Channel, Connection};
+use std::collections::VecDeque;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Instant;
-use tokio::time::sleep_until;
+use std::time::Duration;
+use tokio::time::{MissedTickBehavior, interval, timeout};
 use tokio_util::sync::CancellationToken;
 
-/// The AMQP property app_id.
-const APP_ID: &str = "apollo-receiver";
-
-/// Batches in flight. With one, broker and receiver would wait for each other in turn; with many, batches are small.
+/// Channels, each of which is a process in RabbitMQ.
 pub(super) const CHANNELS: usize = 4;
+
+/// Messages in flight on a channel: twice as many as RabbitMQ lets through to a quorum queue at once, so that it never waits
+/// for more.
+const IN_FLIGHT: usize = 64;
+
+/// How often it is looked who waits too long.
+const LOOK_EVERY: Duration = Duration::from_millis(250);
 
 /// A connection, and what is known of it.
 #[derive(Debug)]
@@ -42,6 +47,16 @@ pub(super) struct Link {
     proven: AtomicBool,
     /// Set when it is of no use any more.
     pub(super) retired: CancellationToken,
+}
+
+/// Messages of which one has failed in a way that may be another's fault.
+#[derive(Default)]
+struct Suspects {
+    waiting: VecDeque<Waiting>,
+    /// Whether all that are in flight are to join them.
+    all: bool,
+    /// Whether what is in flight is one of them, which has the channel for itself.
+    on_trial: bool,
 }
 
 impl Link {
@@ -60,114 +75,113 @@ impl Link {
 
     /// Publishes what comes into the line until this is given up. The channel that it leaves is to be kept until the
     /// connection is closed: it would be closed too.
-    pub(super) async fn publish_batches(self: Arc<Self>) -> Option<Channel> {
-        let mut channel = None;
-        while !self.retired.is_cancelled()
-            && let Some(batch) = self.retired.run_until_cancelled(self.line.next_batch()).await
-        {
-            self.publish_batch(&mut channel, batch).await;
-        }
-        channel
-    }
-
-    /// Returns when the fate of all its messages is known. Who waits for them is told that, or that it takes too long.
-    async fn publish_batch(&self, channel: &mut Option<Channel>, batch: Vec<Waiting>) {
-        let Some(first) = batch.first() else { return };
-        let overdue = first.since + SLOW;
-        let messages: Vec<Arc<Message>> = batch.iter().map(|waiting| waiting.message.clone()).collect();
-        let mut publishing = pin!(self.publish_fairly(channel, &messages));
-        let reason = tokio::select! {
-            biased;
-            outcomes = publishing.as_mut() => {
-                return batch.into_iter().zip(outcomes).for_each(|(waiting, outcome)| waiting.answer(outcome));
-            }
-            reason = self.line.closing() => NotPublished::Away(reason),
-            () = sleep_until(overdue) => {
-                self.give_up();
-                NotPublished::Slow
-            }
-        };
-        batch.into_iter().for_each(|waiting| waiting.answer(Err(reason.clone())));
-        publishing.await;
-    }
-
-    /// Publishes all at once, and each alone if that has failed as a whole.
-    async fn publish_fairly(
-        &self,
-        channel: &mut Option<Channel>,
-        messages: &[Arc<Message>],
-    ) -> Vec<Result<(), NotPublished>> {
-        let mut outcomes = self.publish_at_once(channel, messages).await;
-        let failed = outcomes.iter().any(|outcome| outcome.as_ref().is_err_and(concerns_others));
-        if failed && messages.len() > 1 {
-            outcomes.clear();
-            for message in messages {
-                outcomes.append(&mut self.publish_at_once(channel, std::slice::from_ref(message)).await);
+    pub(super) async fn publish(self: Arc<Self>) -> Option<Channel> {
+        let mut suspects = Suspects::default();
+        loop {
+            let channel = match timeout(SLOW, self.open_channel()).await {
+                Ok(Ok(channel)) => channel,
+                Ok(Err(error)) => return self.fail(suspects, &error.into()),
+                Err(_) => return self.fail(suspects, &NotPublished::Slow),
+            };
+            self.publish_over(&channel, &mut suspects).await;
+            if self.retired.is_cancelled() && suspects.waiting.is_empty() {
+                return Some(channel);
             }
         }
-        if !self.connection.status().connected()
-            || outcomes.iter().any(|outcome| matches!(outcome, Err(PublishError::Unroutable(_))))
-        {
-            // It is lost, or a queue was deleted, which a new start declares again.
-            self.give_up();
-        }
-        outcomes.into_iter().map(|outcome| Ok(outcome?)).collect()
     }
 
-    /// Returns when a quorum queue has confirmed or refused each message. To be run to its end: until then the channel
-    /// is of no other use.
-    async fn publish_at_once(
-        &self,
-        channel: &mut Option<Channel>,
-        messages: &[Arc<Message>],
-    ) -> Vec<Result<(), PublishError>> {
-        let channel = match self.open(channel).await {
-            Ok(channel) => channel,
-            Err(error) => return messages.iter().map(|_| Err(error.clone().into())).collect(),
-        };
-        let handed_over = Instant::now();
-        let mut begun = Vec::with_capacity(messages.len());
-        for message in messages {
-            let properties = message.envelope.to_properties(APP_ID, FieldTable::default());
-            let body = message.body.as_bytes();
-            let mut publishing = Box::pin(publish(channel, EXCHANGE, &message.routing_key, properties, body));
-            // Puts it behind the one before it; what is left is to wait.
-            let outcome = poll_immediate(publishing.as_mut()).await;
-            begun.push((publishing, outcome));
-        }
-        let mut outcomes = Vec::with_capacity(begun.len());
-        for (publishing, outcome) in begun {
-            outcomes.push(match outcome {
-                Some(outcome) => outcome,
-                None => publishing.await,
-            });
-        }
-        let seconds = handed_over.elapsed().as_secs_f64();
-        for _ in outcomes.iter().filter(|outcome| outcome.is_ok()) {
-            self.proven.store(true, Ordering::Relaxed);
-            self.metrics.publish_confirm.observe(seconds);
-        }
-        outcomes
+    async fn open_channel(&self) -> Result<Channel, lapin::Error> {
+        let channel = self.connection.create_channel().await?;
+        channel.confirm_select(ConfirmSelectOptions::default()).await?;
+        Ok(channel)
     }
 
-    /// The channel, in confirm mode; a new one if it was closed.
-    async fn open<'a>(&self, channel: &'a mut Option<Channel>) -> Result<&'a Channel, lapin::Error> {
-        let usable = match channel.take() {
-            Some(open) if open.status().connected() => open,
-            _ => {
-                let opened = self.connection.create_channel().await?;
-                opened.confirm_select(ConfirmSelectOptions::default()).await?;
-                opened
+    fn fail(&self, suspects: Suspects, reason: &NotPublished) -> Option<Channel> {
+        self.give_up();
+        suspects.waiting.into_iter().for_each(|mut waiting| waiting.answer(Err(reason.clone())));
+        None
+    }
+
+    /// Publishes until the channel is closed or the broker refused a message on it, or until this is given up and nothing is to be
+    /// done any more.
+    async fn publish_over(&self, channel: &Channel, suspects: &mut Suspects) {
+        let mut outbox = Outbox::new(channel);
+        let mut look = interval(LOOK_EVERY);
+        look.set_missed_tick_behavior(MissedTickBehavior::Skip);
+        let mut closing = pin!(self.line.closing());
+        loop {
+            if outbox.is_empty() {
+                if !channel.status().connected() || outbox.was_refused() {
+                    return;
+                }
+                let suspect = suspects.waiting.pop_front();
+                suspects.on_trial = suspect.is_some();
+                match suspect {
+                    Some(suspect) => outbox.hand_over(suspect),
+                    None if self.retired.is_cancelled() => return,
+                    None => {}
+                }
             }
-        };
-        Ok(channel.insert(usable))
+            let held_back = suspects.all || suspects.on_trial || outbox.was_refused();
+            let free = !held_back && !self.retired.is_cancelled();
+            let room = if free { IN_FLIGHT - outbox.len() } else { 0 };
+            tokio::select! {
+                biased;
+                settled = outbox.settled(), if !outbox.is_empty() => self.settle(settled, &outbox, suspects),
+                batch = self.line.next_batch(room), if room > 0 => {
+                    if channel.status().connected() {
+                        batch.into_iter().for_each(|waiting| outbox.hand_over(waiting));
+                    } else {
+                        suspects.waiting.extend(batch);
+                    }
+                }
+                reason = closing.as_mut() => {
+                    tell(&mut outbox, suspects, &NotPublished::Away(reason));
+                    closing.set(self.line.closing());
+                }
+                _ = look.tick(), if !outbox.is_empty() => {
+                    if outbox.has_waited(SLOW) {
+                        tell(&mut outbox, suspects, &NotPublished::Slow);
+                        self.give_up();
+                    }
+                }
+                () = self.retired.cancelled(), if !self.retired.is_cancelled() => {}
+            }
+        }
+    }
+
+    /// Answers who waits for messages whose fate is known; or makes suspects of them.
+    fn settle(&self, settled: Vec<Settled>, outbox: &Outbox<'_>, suspects: &mut Suspects) {
+        suspects.all |= !outbox.was_alone() && settled.iter().any(concerns_others);
+        for Settled { mut waiting, outcome, time } in settled {
+            if suspects.all && waiting.is_awaited() {
+                suspects.waiting.push_back(waiting);
+                continue;
+            }
+            match &outcome {
+                Ok(()) => {
+                    self.proven.store(true, Ordering::Relaxed);
+                    self.metrics.publish_confirm.observe(time.as_secs_f64());
+                }
+                // A queue was deleted, which a new start declares again.
+                Err(PublishError::Unroutable(_)) => self.give_up(),
+                Err(_) => {}
+            }
+            waiting.answer(outcome.map_err(NotPublished::from));
+        }
+        suspects.all &= !outbox.is_empty();
     }
 }
 
+fn tell(outbox: &mut Outbox<'_>, suspects: &mut Suspects, reason: &NotPublished) {
+    outbox.tell(reason);
+    suspects.waiting.drain(..).for_each(|mut waiting| waiting.answer(Err(reason.clone())));
+}
+
 /// Whether a failure says nothing of the message alone: it may be its neighbour's, or the connection's.
-fn concerns_others(error: &PublishError) -> bool {
-    match error {
-        PublishError::Connection(_) | PublishError::Unroutable(_) => true,
-        PublishError::Refused | PublishError::NotConfirming => false,
+fn concerns_others(settled: &Settled) -> bool {
+    match settled.outcome {
+        Err(PublishError::Connection(_) | PublishError::Unroutable(_)) => true,
+        Ok(()) | Err(PublishError::Refused | PublishError::NotConfirming) => false,
     }
 }

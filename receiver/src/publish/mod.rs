@@ -3,6 +3,7 @@
 
 mod line;
 mod link;
+mod outbox;
 mod supervisor;
 mod ways;
 
@@ -23,7 +24,7 @@ use ways::Ways;
 
 /// How long the broker may take to confirm a message before it counts as away: a hundred times what a busy one takes, and a
 /// tenth of what Garmin waits.
-const SLOW: Duration = Duration::from_secs(3);
+pub(crate) const SLOW: Duration = Duration::from_secs(3);
 
 /// What is to be made durable.
 #[derive(Debug)]
@@ -36,6 +37,25 @@ pub(crate) struct Message {
     pub(crate) body: String,
     /// What it takes in memory, if that is counted: until nobody holds it any more, the AMQP client included.
     pub(crate) _room: Option<Arc<Reservation>>,
+}
+
+/// Who has a message that is durable.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Keeper {
+    /// A quorum queue.
+    Broker,
+    /// The receiver's own disk.
+    Spool,
+}
+
+impl Keeper {
+    /// The word in traces.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Broker => "broker",
+            Self::Spool => "spool",
+        }
+    }
 }
 
 /// The broker does not have a message, as far as is known.
@@ -98,9 +118,10 @@ impl Publisher {
     }
 
     /// Returns when the message is durable. This is the one place that a 200 relies on.
-    pub(crate) async fn make_durable(&self, message: &Arc<Message>) -> Result<(), NotDurable> {
-        let Err(broker) = self.publish(message).await else { return Ok(()) };
-        self.store(message).await.map_err(|spool| NotDurable { broker, spool })
+    pub(crate) async fn make_durable(&self, message: &Arc<Message>) -> Result<Keeper, NotDurable> {
+        let Err(broker) = self.publish(message).await else { return Ok(Keeper::Broker) };
+        self.store(message).await.map_err(|spool| NotDurable { broker, spool })?;
+        Ok(Keeper::Spool)
     }
 
     /// Returns when a quorum queue has confirmed the message, or when that does not come soon.

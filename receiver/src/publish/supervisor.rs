@@ -83,7 +83,7 @@ impl Supervisor {
         let link = Arc::new(Link::new(connection, self.line.clone(), self.metrics.clone()));
         let mut publishing = JoinSet::new();
         for _ in 0..CHANNELS {
-            publishing.spawn(link.clone().publish_batches());
+            publishing.spawn(link.clone().publish());
         }
         tracing::info!("connected to RabbitMQ");
         self.up();

@@ -2,7 +2,8 @@
 
 use super::*;
 use crate::config::test_config;
-use apollo_shared::admin::{self, Readiness};
+use apollo_shared::admin::Readiness;
+use apollo_shared::metrics::Families;
 use axum::body::Body;
 use axum::http::{HeaderMap, Method, Request, StatusCode, header};
 use futures_util::stream;
@@ -35,9 +36,9 @@ impl Answer {
 }
 
 pub(crate) fn edge(arguments: &[&str]) -> Arc<Edge> {
-    let registry = admin::registry("0").unwrap();
-    let (edge, _background) =
-        crate::app::edge(&test_config(arguments), &registry, Readiness::default()).unwrap();
+    let readiness = Readiness::default();
+    let mut families = Families::new("0", &readiness).unwrap();
+    let (edge, _background) = crate::app::edge(&test_config(arguments), &mut families, readiness).unwrap();
     Arc::new(edge)
 }
 
@@ -236,6 +237,11 @@ async fn a_body_that_stalls_is_given_up() {
     let answer = post(&edge, "/api_client/garmin", stalled).await;
     assert_eq!((answer.status, answer.problem().as_str()), (StatusCode::REQUEST_TIMEOUT, "body-timed-out"));
     assert_eq!(edge.metrics.in_flight.get(), 0);
+    let form = Request::post("/oauth/garmin/consent")
+        .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded");
+    let stalled = Body::from_stream(stream::pending::<Result<Vec<u8>, std::io::Error>>());
+    let answer = send(&edge, form.body(stalled).unwrap()).await;
+    assert_eq!((answer.status, answer.problem().as_str()), (StatusCode::REQUEST_TIMEOUT, "body-timed-out"));
 }
 
 #[tokio::test(start_paused = true)]

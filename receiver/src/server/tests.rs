@@ -74,17 +74,6 @@ async fn a_head_that_is_too_large_is_a_431() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_body_that_does_not_come_is_a_408() {
-    let server = Running::new(10).await;
-    for length in ["content-length: 5", "transfer-encoding: chunked"] {
-        let slow = server.send(&format!("POST /upload HTTP/1.1\r\n{length}\r\n\r\n1")).await;
-        let answer = rest(slow).await;
-        assert!(answer.starts_with("HTTP/1.1 408 "), "{answer}");
-        assert!(answer.contains("body-timed-out"), "{answer}");
-    }
-}
-
-#[tokio::test(start_paused = true)]
 async fn more_connections_than_there_is_room_for_wait_their_turn() {
     let server = Running::new(3).await;
     let silent = [server.send("").await, server.send("").await, server.send("G").await];

@@ -2,8 +2,9 @@
 
 use super::*;
 use crate::budget::Budget;
-use apollo_shared::admin;
+use apollo_shared::admin::Readiness;
 use apollo_shared::envelope::{Envelope, Microseconds};
+use apollo_shared::metrics::Families;
 use apollo_shared::secrets::SecretsConfig;
 use futures_util::future::join_all;
 use proptest::prelude::*;
@@ -18,7 +19,7 @@ fn keyring(keys: &str) -> Arc<Keyring> {
 }
 
 fn open_with(folder: &Path, max_bytes: u64, keys: &str) -> Result<Spool, SpoolOpenError> {
-    let metrics = Metrics::register(&admin::registry("0").unwrap()).unwrap();
+    let metrics = Metrics::register(&mut Families::new("0", &Readiness::default()).unwrap()).unwrap();
     Spool::open(folder, max_bytes, keyring(keys), &metrics)
 }
 
