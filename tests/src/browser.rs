@@ -21,8 +21,8 @@ use xtask::stack::{ChromeDriver, StackFolder};
 /// Set to 1 to renew the pictures in `docs/screenshots`. All pictures go to `target/screenshots`.
 const SCREENSHOTS_VARIABLE: &str = "APOLLO_SCREENSHOTS";
 
-/// The pictures that docs/consent.md shows.
-const DOCUMENTED: [&str; 9] = [
+/// The pictures that pages of docs show.
+const DOCUMENTED: [&str; 13] = [
     "form-desktop",
     "form-phone",
     "linking-phone",
@@ -32,6 +32,10 @@ const DOCUMENTED: [&str; 9] = [
     "account-taken-phone",
     "failed-phone",
     "no-invitation-phone",
+    "status-desktop",
+    "status-desktop-dark",
+    "status-phone",
+    "status-phone-dark",
 ];
 
 const ARGUMENTS: [&str; 13] = [

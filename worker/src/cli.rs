@@ -12,11 +12,13 @@ mod keys;
 mod output;
 mod pull;
 mod replay;
+mod status;
 mod subjects;
 mod tokens;
 
 use crate::app::Worker;
 use crate::config::{AdminConfig, DatabaseConfig, WorkerConfig};
+use crate::metrics::Metrics;
 use crate::store::{self, schema};
 use apollo_shared::telemetry::{self, LogConfig};
 use apollo_shared::{admin, shutdown};
@@ -29,6 +31,7 @@ use keys::Keys;
 use pull::PullOptions;
 use replay::ReplayOptions;
 use sqlx::postgres::PgConnectOptions;
+use status::StatusOptions;
 use subjects::Subjects;
 use tokens::Tokens;
 
@@ -78,7 +81,17 @@ enum Command {
     Keys(Keys),
     /// Asks a running worker whether it is ready; exit code 0 if so, else 1 and the reasons
     Health(AdminConfig),
+    /// Shows how everything is: queues, lanes, lag, notifications, participants; exit code 0 if all is well, 1 if something
+    /// needs a person
+    Status(Box<StatusOptions>),
+    /// Prints every metric that a worker shows at /metrics: type, labels, meaning
+    Metrics,
 }
+
+/// A failure that the command has told already: only its exit code is left to be given.
+#[derive(Debug, thiserror::Error)]
+#[error("see above")]
+pub struct Told;
 
 #[derive(Debug, Args)]
 struct Migrate {
@@ -138,6 +151,11 @@ pub async fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Health(AdminConfig { listen }) => {
             admin::check(listen).await?;
             println!("ready");
+            Ok(())
+        }
+        Command::Status(options) => status::run(*options).await,
+        Command::Metrics => {
+            print!("{}", Metrics::new()?.table());
             Ok(())
         }
     }
