@@ -5,10 +5,13 @@ use crate::account::tokens::Tokens;
 use crate::backfill;
 use crate::config::{LaneConfig, ServedLane, WorkerConfig};
 use crate::garmin::GarminClient;
-use crate::lane::{Handler, LaneRunner, StuckError};
+use crate::lane::{Handler, InHand, LaneRunner, StuckError};
 use crate::metrics::Metrics;
 use crate::pace::Pace;
 use crate::pull::PullHandler;
+use crate::status::figures::LaneState;
+use crate::status::{self, Observer, Own};
+use crate::store::error::StoreError;
 use crate::store::keys::{self, SealingKeyError};
 use crate::store::raw::RawStore;
 use crate::store::{self, DatabaseUrlError, callbacks, consents, schema};
@@ -19,9 +22,11 @@ use apollo_shared::admin::{self, Readiness};
 use apollo_shared::broker::{Broker, BrokerConfigError};
 use apollo_shared::garmin::GarminConfigError;
 use apollo_shared::secrets::{KeyError, Keyring};
+use apollo_shared::telemetry::traces::{Tracing, TracingConfigError};
 use apollo_shared::telemetry::with_causes;
 use apollo_shared::topology::Lane;
 use sqlx::PgPool;
+use std::collections::BTreeSet;
 use std::io;
 use std::net::SocketAddr;
 use std::num::{NonZeroU16, NonZeroUsize};
@@ -39,7 +44,7 @@ const GRACE: Duration = Duration::from_secs(30);
 /// Pings that are handed out to each fetch beside the one in hand: few, as another worker may be free.
 const FETCHES_AHEAD: NonZeroU16 = NonZeroU16::MIN.saturating_add(1);
 
-/// How often old raw notifications are dropped and the next day's partition is made.
+/// How often what has been kept for long enough is deleted, and the next day's partition is made.
 const HOUSEKEEPING: Duration = Duration::from_secs(3600);
 
 /// Why the worker cannot be built.
@@ -57,6 +62,9 @@ pub enum BuildError {
     /// A wrong setting.
     #[error(transparent)]
     Garmin(#[from] GarminConfigError),
+    /// A wrong setting.
+    #[error(transparent)]
+    Tracing(#[from] TracingConfigError),
     /// The admin listener's address is taken.
     #[error("WORKER__ADMIN_LISTEN: cannot listen on {address}")]
     Listen {
@@ -91,7 +99,10 @@ impl BuildError {
     /// Whether the settings are to blame, rather than the machine.
     #[must_use]
     pub fn is_usage(&self) -> bool {
-        matches!(self, Self::Database(_) | Self::Broker(_) | Self::Keys(_) | Self::Garmin(_))
+        match self {
+            Self::Database(_) | Self::Broker(_) | Self::Keys(_) | Self::Garmin(_) | Self::Tracing(_) => true,
+            Self::Listen { .. } | Self::Metrics(_) => false,
+        }
     }
 }
 
@@ -111,7 +122,9 @@ struct Parts {
     garmin: Option<Arc<GarminClient>>,
     withdrawal: Arc<Withdrawal>,
     metrics: Arc<Metrics>,
+    tracing: Tracing,
     readiness: Readiness,
+    in_hand: InHand,
 }
 
 impl Worker {
@@ -132,17 +145,20 @@ impl Worker {
             Ok((listener, address))
         };
         let (listener, address) = listening.await.map_err(|source| BuildError::Listen { address, source })?;
-        let metrics = Arc::new(Metrics::new()?);
+        let readiness = Readiness::default();
+        readiness.not_ready("worker", "starting");
+        let metrics = Arc::new(Metrics::of(&readiness)?);
         let garmin = GarminClient::new(&config.garmin, Arc::clone(&metrics))?.map(Arc::new);
         let registry = Arc::new(Registry::new());
         let withdrawal = Arc::new(Withdrawal::new(pool.clone(), Arc::clone(&keyring), registry)?);
-        let readiness = Readiness::default();
-        readiness.not_ready("worker", "starting");
-        let parts = Parts { config, pool, broker, keyring, garmin, withdrawal, metrics, readiness };
+        let tracing = Tracing::start(&config.tracing, "apollo-worker", env!("CARGO_PKG_VERSION"))?;
+        let in_hand = InHand::default();
+        let parts =
+            Parts { config, pool, broker, keyring, garmin, withdrawal, metrics, tracing, readiness, in_hand };
         Ok(Self { listener, address, parts })
     }
 
-    /// Where metrics and health are served.
+    /// Where metrics, health and the status page are served.
     #[must_use]
     pub fn admin_address(&self) -> SocketAddr {
         self.address
@@ -156,12 +172,18 @@ impl Worker {
         let Self { listener, address, parts } = self;
         tracing::info!("worker {} started, admin listener on {address}", env!("CARGO_PKG_VERSION"));
         let registry = parts.metrics.registry.clone();
-        let admin = admin::serve(listener, registry, parts.readiness.clone(), CancellationToken::new());
+        let own = Arc::new(parts.own());
+        let worker = status::Worker::Own(Arc::clone(&own));
+        let routes = status::routes(Observer::new(worker, parts.pool.clone(), parts.broker.clone()));
+        let admin =
+            admin::serve(listener, registry, parts.readiness.clone(), routes, CancellationToken::new());
         tokio::select! {
             ended = admin => return Err(RunError::Admin(ended)),
+            never = own.watch() => match never {},
             worked = parts.work(&stop) => worked?,
         }
         let _ = tokio::time::timeout(Duration::from_secs(1), parts.pool.close()).await;
+        parts.tracing.stop().await;
         tracing::info!("worker stopped");
         Ok(())
     }
@@ -177,7 +199,7 @@ impl Parts {
         let mut lanes = self.lanes(&raw, stop);
         self.readiness.ready("worker");
         tokio::select! {
-            () = housekeeping(raw, self.pool.clone(), self.config.raw_retention_days) => {
+            () = self.housekeeping(&raw) => {
                 return Err(RunError::Ended("the housekeeping"));
             }
             ended = lanes.join_next() => if !stop.is_cancelled() {
@@ -233,6 +255,17 @@ impl Parts {
             };
         }
         lanes
+    }
+
+    /// What the status page tells of this worker.
+    fn own(&self) -> Own {
+        let state = |lane| match lane {
+            Lane::Pull if self.garmin.is_none() => LaneState::WithoutGarmin,
+            _ => LaneState::Ready,
+        };
+        let served = self.config.lanes.lanes.iter().map(|lane| Lane::from(*lane));
+        let served = served.map(|lane| (lane, state(lane)));
+        Own::new(self.metrics.registry.clone(), self.readiness.clone(), self.in_hand.clone(), served)
     }
 
     fn summaries(&self, raw: &Arc<RawStore>) -> SummariesHandler {
@@ -299,13 +332,44 @@ impl Parts {
         LaneRunner { config: one_each, ..self.lane(handler) }
     }
 
+    /// Makes tomorrow's partition today, and deletes what has been kept for long enough; every hour.
+    async fn housekeeping(&self, raw: &RawStore) {
+        let mut interval = tokio::time::interval(HOUSEKEEPING);
+        loop {
+            interval.tick().await;
+            let consents = done("old consents", forget_consents(&self.pool).await);
+            let callbacks = done("old callback URLs", forget_callbacks(&self.pool).await);
+            if done("raw notifications", self.keep_raw(raw).await) && consents && callbacks {
+                self.metrics.housekept(OffsetDateTime::now_utc());
+            }
+        }
+    }
+
+    async fn keep_raw(&self, raw: &RawStore) -> Result<(), StoreError> {
+        let retention_days = self.config.raw_retention_days;
+        let today = OffsetDateTime::now_utc().date();
+        if let Some(tomorrow) = today.next_day().filter(|_| retention_days > 0) {
+            raw.ensure_partitions(&self.pool, BTreeSet::from([tomorrow])).await?;
+            self.metrics.raw_partitions_until(tomorrow.midnight().assume_utc() + time::Duration::DAY);
+        }
+        let oldest = today.saturating_sub(time::Duration::days(retention_days.into()));
+        let dropped = raw.drop_before(&self.pool, oldest).await?;
+        if !dropped.is_empty() {
+            tracing::info!("dropped raw notifications older than {oldest}: {dropped:?}");
+        }
+        Ok(())
+    }
+
     fn lane<H: Handler>(&self, handler: H) -> LaneRunner<H> {
+        self.readiness.not_ready(handler.lane().name(), "connecting to RabbitMQ");
         LaneRunner {
             handler: Arc::new(handler),
             broker: self.broker.clone(),
             config: self.config.lanes.clone(),
             metrics: Arc::clone(&self.metrics),
+            tracing: self.tracing.clone(),
             readiness: self.readiness.clone(),
+            in_hand: self.in_hand.clone(),
         }
     }
 }
@@ -332,39 +396,25 @@ async fn leave_pings(stop: CancellationToken) -> Result<(), StuckError> {
     Ok(())
 }
 
-/// Makes tomorrow's partition today, and drops those that are older than the retention.
-async fn housekeeping(raw: Arc<RawStore>, pool: PgPool, retention_days: u16) {
-    let mut interval = tokio::time::interval(HOUSEKEEPING);
-    loop {
-        interval.tick().await;
-        let today = OffsetDateTime::now_utc().date();
-        let oldest = today.saturating_sub(time::Duration::days(retention_days.into()));
-        let ahead = today.next_day().filter(|_| retention_days > 0);
-        let kept = async {
-            raw.ensure_partitions(&pool, ahead.into_iter().collect()).await?;
-            raw.drop_before(&pool, oldest).await
-        };
-        match forget_consents(&pool).await {
-            Ok(0) => {}
-            Ok(deleted) => tracing::info!("deleted {deleted} consents that began more than a day ago"),
-            Err(error) => tracing::warn!("old consents were not deleted: {}", with_causes(&error)),
-        }
-        if let Err(error) = forget_callbacks(&pool).await {
-            tracing::warn!("old callback URLs were not forgotten: {}", with_causes(&error));
-        }
-        match kept.await {
-            Ok(dropped) if dropped.is_empty() => {}
-            Ok(dropped) => tracing::info!("dropped raw notifications older than {oldest}: {dropped:?}"),
-            Err(error) => tracing::warn!("housekeeping failed, next try in an hour: {}", with_causes(&error)),
-        }
+/// Whether a part of the housekeeping has succeeded; says so if not.
+fn done(what: &str, outcome: Result<(), StoreError>) -> bool {
+    if let Err(error) = &outcome {
+        tracing::warn!("the housekeeping of {what} failed, next try in an hour: {}", with_causes(error));
     }
+    outcome.is_ok()
 }
 
-async fn forget_callbacks(pool: &PgPool) -> sqlx::Result<u64> {
+async fn forget_callbacks(pool: &PgPool) -> Result<(), StoreError> {
     let oldest = OffsetDateTime::now_utc() - callbacks::KEPT;
-    callbacks::delete_before(&mut *pool.acquire().await?, oldest).await
+    callbacks::delete_before(&mut *pool.acquire().await?, oldest).await?;
+    Ok(())
 }
 
-async fn forget_consents(pool: &PgPool) -> sqlx::Result<u64> {
-    consents::delete_before(&mut *pool.acquire().await?, OffsetDateTime::now_utc() - consents::KEPT).await
+async fn forget_consents(pool: &PgPool) -> Result<(), StoreError> {
+    let oldest = OffsetDateTime::now_utc() - consents::KEPT;
+    let deleted = consents::delete_before(&mut *pool.acquire().await?, oldest).await?;
+    if deleted > 0 {
+        tracing::info!("deleted {deleted} consents that began more than a day ago");
+    }
+    Ok(())
 }

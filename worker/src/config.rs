@@ -6,6 +6,7 @@ use apollo_shared::broker::BrokerConfig;
 use apollo_shared::config::secret;
 use apollo_shared::garmin::GarminConfig;
 use apollo_shared::secrets::SecretsConfig;
+use apollo_shared::telemetry::traces::TracingConfig;
 use apollo_shared::topology::Lane;
 use clap::{Args, ValueEnum};
 use secrecy::SecretString;
@@ -61,6 +62,9 @@ pub struct WorkerConfig {
     /// What pings may have fetched.
     #[command(flatten)]
     pub pull: PullConfig,
+    /// Where spans go.
+    #[command(flatten)]
+    pub tracing: TracingConfig,
     /// The admin listener.
     #[command(flatten)]
     pub admin: AdminConfig,
@@ -187,7 +191,7 @@ pub struct BackfillConfig {
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Worker")]
 pub struct AdminConfig {
-    /// Where metrics and health are served; never public
+    /// Where metrics, health and the status page are served; never public
     #[arg(
         long = "admin-listen",
         env = "WORKER__ADMIN_LISTEN",

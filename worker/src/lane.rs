@@ -10,6 +10,7 @@
 //! acknowledged comes again, and is harmless (design.md, laws 2 and 3). Only work that does not end cannot be left
 //! behind in a running program: the program ends then, and is started again by its supervisor.
 
+mod in_hand;
 mod slot;
 
 use crate::config::LaneConfig;
@@ -19,8 +20,10 @@ use apollo_shared::admin::Readiness;
 use apollo_shared::broker::{self, Broker, ConnectError};
 use apollo_shared::publish::PublishError;
 use apollo_shared::retry::Backoff;
+use apollo_shared::telemetry::traces::Tracing;
 use apollo_shared::telemetry::with_causes;
 use apollo_shared::topology::Lane;
+pub use in_hand::InHand;
 use lapin::Connection;
 use lapin::options::BasicQosOptions;
 use slot::Slot;
@@ -91,6 +94,21 @@ enum LaneError {
     Task(#[from] tokio::task::JoinError),
 }
 
+impl LaneError {
+    /// The word in traces.
+    const fn name(&self) -> &'static str {
+        match self {
+            Self::Connect(_) | Self::Connection(_) => "connection",
+            Self::Cancelled => "cancelled",
+            Self::Publish(_) => "publish",
+            Self::NotAcknowledged => "not-acknowledged",
+            Self::GivenBack => "given-back",
+            Self::Stuck => "stuck",
+            Self::Task(_) => "task",
+        }
+    }
+}
+
 /// Runs one lane.
 pub struct LaneRunner<H> {
     /// What is done with its messages.
@@ -101,8 +119,12 @@ pub struct LaneRunner<H> {
     pub config: LaneConfig,
     /// What is counted.
     pub metrics: Arc<Metrics>,
+    /// Begins the spans of batches.
+    pub tracing: Tracing,
     /// Where the state of the connection is told.
     pub readiness: Readiness,
+    /// Where the batches in hand are counted.
+    pub in_hand: InHand,
 }
 
 impl<H: Handler> LaneRunner<H> {
@@ -141,8 +163,6 @@ impl<H: Handler> LaneRunner<H> {
             return Ok(());
         };
         let (consuming, publishing) = connections?;
-        self.readiness.ready(self.handler.lane().name());
-
         let channel = consuming.create_channel().await?;
         channel.basic_qos(self.config.prefetch.get(), BasicQosOptions::default()).await?;
         let slots_stop = stop.child_token();
@@ -151,6 +171,7 @@ impl<H: Handler> LaneRunner<H> {
             let slot = Slot::open(self, &channel, &publishing).await?;
             slots.spawn(slot.run(slots_stop.clone()));
         }
+        self.readiness.ready(self.handler.lane().name());
         let mut outcome = Ok(());
         while let Some(ended) = slots.join_next().await {
             if let Err(error) = ended.map_err(LaneError::from).and_then(|result| result) {

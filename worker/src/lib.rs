@@ -18,6 +18,8 @@ pub mod pace;
 pub mod pull;
 pub mod replay;
 pub mod rotation;
+pub mod status;
 pub mod store;
 pub mod summaries;
+mod trace;
 pub mod withdrawal;

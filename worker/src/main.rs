@@ -6,7 +6,7 @@ use apollo_shared::garmin::GarminConfigError;
 use apollo_shared::secrets::KeyError;
 use apollo_worker::account::AccountError;
 use apollo_worker::app::{BuildError, RunError};
-use apollo_worker::cli::{self, Cli};
+use apollo_worker::cli::{self, Cli, Told};
 use apollo_worker::store::DatabaseUrlError;
 use apollo_worker::store::keys::SealingKeyError;
 use std::process::ExitCode;
@@ -28,6 +28,7 @@ fn main() -> ExitCode {
     runtime.shutdown_background();
     match ended {
         Ok(()) => ExitCode::SUCCESS,
+        Err(error) if error.is::<Told>() => ExitCode::FAILURE,
         Err(error) => {
             eprintln!("error: {error:#}");
             let usage = error.is::<DatabaseUrlError>()

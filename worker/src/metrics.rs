@@ -1,24 +1,30 @@
 //! The worker's metrics (design.md section 7), in one structure.
 
+mod series;
+
 use crate::account::Event;
 use crate::backfill::State;
 use crate::files::Kept;
 use crate::garmin::Call;
 use crate::message::{Destination, Outgoing};
 use crate::summaries::batch::Outcomes;
-use apollo_shared::admin;
+use crate::summaries::body::UNKNOWN;
+use apollo_shared::admin::Readiness;
 use apollo_shared::envelope::Microseconds;
+use apollo_shared::metrics::Families;
 use apollo_shared::topology::Lane;
 use prometheus::core::Collector as _;
-use prometheus::{GaugeVec, Histogram, HistogramOpts, IntCounterVec, Opts, Registry};
+use prometheus::{GaugeVec, Histogram, IntCounterVec, IntGauge, Registry};
 use std::collections::BTreeMap;
 use std::time::Duration;
+use time::OffsetDateTime;
 
 /// All of them. No label ever holds a user's id.
 #[derive(Debug)]
 pub struct Metrics {
     /// Where they are registered.
     pub registry: Registry,
+    families: Families,
     messages: IntCounterVec,
     summaries: IntCounterVec,
     fields_unknown: IntCounterVec,
@@ -32,6 +38,8 @@ pub struct Metrics {
     activity_files: IntCounterVec,
     last_notification: GaugeVec,
     backfill_ranges: GaugeVec,
+    housekeeping: IntGauge,
+    raw_partitions_until: IntGauge,
 }
 
 /// Powers of two up to the largest batch that configuration allows in practice.
@@ -48,105 +56,119 @@ const LAG_BUCKETS: [f64; 32] = [
 ];
 
 impl Metrics {
-    /// Registers all of them.
+    /// Those of a command, which nobody scrapes.
     ///
     /// # Errors
     /// None in practice: the names are constant and distinct.
     pub fn new() -> prometheus::Result<Self> {
-        let registry = admin::registry(env!("CARGO_PKG_VERSION"))?;
-        let counter = |name: &str, help: &str, labels: &[&str]| {
-            let counter = IntCounterVec::new(Opts::new(name, help), labels)?;
-            registry.register(Box::new(counter.clone()))?;
-            Ok::<_, prometheus::Error>(counter)
-        };
-        let histogram = |name: &str, help: &str, buckets: &[f64]| {
-            let options = HistogramOpts::new(name, help).buckets(buckets.to_vec());
-            let histogram = Histogram::with_opts(options)?;
-            registry.register(Box::new(histogram.clone()))?;
-            Ok::<_, prometheus::Error>(histogram)
-        };
-        let last_notification = GaugeVec::new(
-            Opts::new(
-                "apollo_last_notification_timestamp_seconds",
-                "When the newest stored notification of this type was received, in Unix seconds.",
-            ),
-            &["type"],
-        )?;
-        registry.register(Box::new(last_notification.clone()))?;
-        let backfill_ranges = GaugeVec::new(
-            Opts::new(
-                "apollo_backfill_ranges",
-                "Ranges of history by state, as of the last minute; every worker of the lane pull tells the same.",
-            ),
-            &["state"],
-        )?;
-        registry.register(Box::new(backfill_ranges.clone()))?;
+        Self::of(&Readiness::default())
+    }
+
+    /// Those of a service, which show its readiness too.
+    ///
+    /// # Errors
+    /// As [`Metrics::new`].
+    pub fn of(readiness: &Readiness) -> prometheus::Result<Self> {
+        let mut families = Families::new(env!("CARGO_PKG_VERSION"), readiness)?;
         Ok(Self {
-            messages: counter(
+            messages: families.counters(
                 "apollo_worker_messages_total",
                 "Messages by their end: stored, dead (as a whole), retried (an attempt that failed).",
-                &["lane", "outcome"],
+                ["lane", "outcome"],
+                series::messages(),
             )?,
-            summaries: counter(
+            summaries: families.counters(
                 "apollo_worker_summaries_total",
                 "Entries of notifications by type and outcome: created, updated, unchanged, stale, rejected \
                  (now a dead letter), raw (kept in garmin_raw only, as no table takes them), withdrawn (kept nowhere, \
                  as their users have withdrawn).",
-                &["type", "outcome"],
+                ["type", "outcome"],
+                series::summaries(),
             )?,
-            fields_unknown: counter(
+            fields_unknown: families.counters(
                 "apollo_worker_fields_unknown_total",
                 "Fields that Apollo does not know, kept in extra.",
-                &["type"],
+                ["type"],
+                series::types().map(|key| [key]),
             )?,
-            batch_messages: histogram(
+            batch_messages: families.histogram(
                 "apollo_worker_batch_messages",
                 "Messages stored in one transaction.",
                 &BATCH_BUCKETS,
             )?,
-            commit_seconds: histogram(
+            commit_seconds: families.histogram(
                 "apollo_worker_commit_seconds",
                 "From the begin of a batch's transaction to the end of its commit.",
                 &COMMIT_BUCKETS,
             )?,
-            lag_seconds: histogram(
+            lag_seconds: families.histogram(
                 "apollo_worker_lag_seconds",
                 "From a notification's arrival at the receiver, or its fetch from Garmin, to the commit that stored it.",
                 &LAG_BUCKETS,
             )?,
-            dead_letters: counter(
+            dead_letters: families.counters(
                 "apollo_worker_dead_letters_total",
-                "Dead letters published, by reason.",
-                &["lane", "reason"],
+                "Dead letters published, by reason; `apollo-worker dead-letters --help` explains each.",
+                ["lane", "reason"],
+                series::dead_letters(),
             )?,
-            garmin_requests: counter(
+            garmin_requests: families.counters(
                 "apollo_garmin_requests_total",
                 "Requests to Garmin by call and HTTP status; error: no answer, or not a whole one.",
-                &["call", "status"],
+                ["call", "status"],
+                series::garmin_requests(),
             )?,
-            accounts: counter(
+            accounts: families.counters(
                 "apollo_worker_accounts_total",
                 "What became of consents (linked, subject_taken, account_taken, declined, failed), deregistrations \
                  and permissions changes (believed, confirmed, refuted, refused: Garmin was asked where it could be) \
                  and refreshes of tokens (renewed, ended, failed).",
-                &["event", "outcome"],
+                ["event", "outcome"],
+                series::accounts(),
             )?,
-            callbacks: counter(
+            callbacks: families.counters(
                 "apollo_worker_callbacks_total",
                 "What became of pings by type: fetched, repeated (the URL came before), gone (used before, or too \
                  old), not_permitted (by the user), withdrawn, waiting (to be tried again), failed (a dead letter).",
-                &["type", "outcome"],
+                ["type", "outcome"],
+                series::callbacks(),
             )?,
-            activity_files: counter(
+            activity_files: families.counters(
                 "apollo_worker_activity_files_total",
                 "Activity files fetched, by what they are and outcome: parsed, kept (no FIT file), unreadable (kept), \
                  stale (a newer one is stored), withdrawn (not kept, as the user has withdrawn).",
-                &["media", "outcome"],
+                ["media", "outcome"],
+                series::activity_files(),
             )?,
-            last_notification,
-            backfill_ranges,
-            registry,
+            last_notification: families.gauges(
+                "apollo_last_notification_timestamp_seconds",
+                "When the newest notification of this type that this worker has stored was received, in Unix seconds.",
+                &["type"],
+            )?,
+            backfill_ranges: families.gauges(
+                "apollo_backfill_ranges",
+                "Ranges of history by state, as of the last minute; every worker of the lane pull tells the same.",
+                &["state"],
+            )?,
+            housekeeping: families.gauge(
+                "apollo_worker_housekeeping_timestamp_seconds",
+                "When this worker last deleted all that was due (raw notifications, consents, callback URLs), in Unix \
+                 seconds; each worker does it every hour. 0 until it has succeeded.",
+            )?,
+            raw_partitions_until: families.gauge(
+                "apollo_worker_raw_partitions_until_timestamp_seconds",
+                "The end of the newest partition of garmin_raw that this worker has made or found, in Unix seconds: the \
+                 end of tomorrow if all is well. 0 until it has looked, and while raw notifications are not kept.",
+            )?,
+            registry: families.registry().clone(),
+            families,
         })
+    }
+
+    /// Every metric with its type, labels and meaning, as a Markdown table.
+    #[must_use]
+    pub fn table(&self) -> String {
+        self.families.to_string()
     }
 
     /// A batch has been acknowledged: so many of its messages were stored, so many have become dead letters as
@@ -229,6 +251,16 @@ impl Metrics {
         self.backfill_ranges.with_label_values(&[state.name()]).set(ranges as f64);
     }
 
+    /// Everything that was due has been deleted.
+    pub fn housekept(&self, now: OffsetDateTime) {
+        self.housekeeping.set(now.unix_timestamp());
+    }
+
+    /// There are partitions for raw notifications until then.
+    pub fn raw_partitions_until(&self, end: OffsetDateTime) {
+        self.raw_partitions_until.set(end.unix_timestamp());
+    }
+
     /// Unknown fields were kept in `extra`.
     pub fn fields_unknown(&self, key: &str, count: u64) {
         self.fields_unknown.with_label_values(&[key]).inc_by(count);
@@ -257,7 +289,7 @@ impl Metrics {
         let lag = Microseconds::now().0 - received_at.0;
         self.lag_seconds.observe(lag.max(0) as f64 / 1e6);
         let known = apollo_shared::endpoint::Endpoint::of_key(endpoint);
-        let last = self.last_notification.with_label_values(&[known.map_or("unknown", |known| known.key)]);
+        let last = self.last_notification.with_label_values(&[known.map_or(UNKNOWN, |known| known.key)]);
         last.set(last.get().max(received_at.0 as f64 / 1e6));
     }
 

@@ -152,14 +152,15 @@ impl AccountHandler {
         let counts = consents::finish(&mut transaction, consent.consent_id, status).await?;
         transaction.commit().await?;
         self.metrics.account(Event::Consent, counts.name());
-        tracing::info!("consent {}: {}", consent.consent_id, counts.name());
+        let consent_id = consent.consent_id;
+        tracing::info!(%consent_id, "consent {consent_id}: {}", counts.name());
         Ok(counts)
     }
 
     async fn finish(&self, consent_id: Uuid, status: Status) -> Result<Status, AccountError> {
         let counts = consents::finish(&mut *self.connection().await?, consent_id, status).await?;
         self.metrics.account(Event::Consent, counts.name());
-        tracing::info!("consent {consent_id}: {}", counts.name());
+        tracing::info!(%consent_id, "consent {consent_id}: {}", counts.name());
         Ok(counts)
     }
 
@@ -179,11 +180,12 @@ impl AccountHandler {
             Failure::Final(error) => (error, None),
         };
         let reason = with_causes(&error);
+        let (message_id, trace_id) = message.envelope.for_logs();
         if let Some(seconds) = pause {
-            tracing::warn!("consent {consent_id} is tried again in {seconds} s: {reason}");
+            tracing::warn!(%consent_id, %message_id, trace_id, "consent {consent_id} is tried again in {seconds} s: {reason}");
             return Ok(vec![message.put_off(seconds)]);
         }
-        tracing::warn!("consent {consent_id} has failed: {reason}");
+        tracing::warn!(%consent_id, %message_id, trace_id, "consent {consent_id} has failed: {reason}");
         match self.finish(consent_id, Status::Failed).await {
             Ok(status) => Ok(vec![news(consent_id, status)]),
             Err(AccountError::Store(error)) => Err(error),

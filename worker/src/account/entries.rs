@@ -80,7 +80,9 @@ fn later(message: &Message, part: &Part<'_>, error: &AccountError) -> Outgoing {
     let reason = with_causes(error);
     match pause(&STEPS_OF_A_DAY, message.envelope.attempt) {
         Some(seconds) => {
-            tracing::warn!("an entry of {} is tried again in {seconds} s: {reason}", message.envelope);
+            let (message_id, trace_id) = message.envelope.for_logs();
+            let what = &message.envelope;
+            tracing::warn!(%message_id, trace_id, "an entry of {what} is tried again in {seconds} s: {reason}");
             message.put_off_part(part, seconds)
         }
         None => message.dead_part(part, Reason::GarminUnavailable, &reason),

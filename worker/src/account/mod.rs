@@ -17,10 +17,12 @@ use crate::store::error::StoreError;
 use crate::store::patience::Patience;
 use crate::store::raw::instant;
 use crate::store::schema;
+use crate::trace;
 use crate::withdrawal::{RemovalError, Withdrawal};
 use apollo_shared::admin::Readiness;
 use apollo_shared::consent::{CALLBACK, STARTED, UnsealError};
 use apollo_shared::secrets::Keyring;
+use apollo_shared::telemetry::traces;
 use apollo_shared::telemetry::with_causes;
 use apollo_shared::topology::Lane;
 use futures_util::{StreamExt as _, stream};
@@ -157,6 +159,15 @@ impl Handler for AccountHandler {
 impl AccountHandler {
     /// Does a message's work as soon as the database can take it. Nothing if it stayed away, or `stop` came first.
     async fn settle(&self, message: &Message, stop: &CancellationToken) -> Option<Vec<Outgoing>> {
+        let mut span = trace::message("settle", message);
+        let settled = traces::within(&span, self.settle_message(message, stop)).await;
+        if settled.is_none() {
+            span.fail("given-back");
+        }
+        settled
+    }
+
+    async fn settle_message(&self, message: &Message, stop: &CancellationToken) -> Option<Vec<Outgoing>> {
         let Self { metrics, readiness, .. } = self;
         let patience = Patience { lane: Lane::Account, metrics, readiness, stop };
         let attempted = patience.when_possible(&message.envelope, || self.attempt(message)).await?;

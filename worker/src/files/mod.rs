@@ -95,6 +95,9 @@ pub enum Outcome {
 }
 
 impl Outcome {
+    /// All of them.
+    pub const ALL: [Self; 5] = [Self::Parsed, Self::Kept, Self::Unreadable, Self::Stale, Self::Withdrawn];
+
     /// As metrics name it.
     #[must_use]
     pub const fn name(self) -> &'static str {

@@ -5,6 +5,7 @@ use super::error::{Call, GarminError};
 use super::permissions;
 use super::tokens::{Oauth1Token, Oauth2Tokens, UserToken};
 use crate::metrics::Metrics;
+use crate::trace;
 use apollo_shared::garmin::{Consumer, GarminConfig, GarminConfigError};
 use apollo_shared::oauth1::{self, Signed};
 use reqwest::header::AUTHORIZATION;
@@ -198,11 +199,14 @@ impl GarminClient {
 
     /// Sends a request, and reads the answer to its end.
     pub(super) async fn send(&self, call: Call, request: RequestBuilder) -> Result<Answer, GarminError> {
+        let span = trace::garmin(call);
         let answered = match request.send().await {
             Ok(response) => Answer::read(call, response).await,
             Err(error) => Err(unreachable(call, error)),
         };
-        self.count(call, answered.as_ref().ok().map(|answer| answer.status.as_u16()));
+        let status = answered.as_ref().ok().map(|answer| answer.status.as_u16());
+        trace::answered(span, status);
+        self.count(call, status);
         answered
     }
 

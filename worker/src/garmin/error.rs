@@ -29,6 +29,20 @@ pub enum Call {
 }
 
 impl Call {
+    /// All of them.
+    pub const ALL: [Self; 10] = [
+        Self::AccessToken,
+        Self::AuthorizationCode,
+        Self::RefreshToken,
+        Self::TokenExchange,
+        Self::UserId,
+        Self::Permissions,
+        Self::DeleteRegistration,
+        Self::Pull,
+        Self::ActivityFile,
+        Self::Backfill,
+    ];
+
     /// The word in metrics and messages.
     #[must_use]
     pub const fn name(self) -> &'static str {

@@ -4,6 +4,7 @@ use super::answer::{Answer, unreachable};
 use super::client::GarminClient;
 use super::error::{Call, GarminError};
 use super::tokens::UserToken;
+use crate::trace;
 use reqwest::{Method, Response, StatusCode, Url};
 use std::sync::Arc;
 use std::time::Duration;
@@ -41,6 +42,7 @@ impl GarminClient {
         large: &Arc<Semaphore>,
     ) -> Result<Fetched, GarminError> {
         let request = self.as_user(Method::GET, url, token).timeout(TIME);
+        let span = trace::garmin(call);
         let (status, fetched) = match request.send().await {
             Err(error) => (None, Err(unreachable(call, error))),
             Ok(response) => {
@@ -52,6 +54,7 @@ impl GarminClient {
                 (Some(status.as_u16()), fetched)
             }
         };
+        trace::answered(span, status);
         self.count(call, status);
         fetched
     }

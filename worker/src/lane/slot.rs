@@ -7,8 +7,10 @@
 
 use super::{Handled, Handler, LaneError, LaneRunner};
 use crate::message::{Destination, Message, Outgoing};
+use crate::trace;
 use apollo_shared::envelope::integer_header;
 use apollo_shared::publish::{announce, publish};
+use apollo_shared::telemetry::traces::{self, Span, SpanKind};
 use futures_util::StreamExt as _;
 use futures_util::future::try_join_all;
 use lapin::Acker;
@@ -127,10 +129,20 @@ impl<H: Handler> Slot<H> {
     }
 
     async fn finish(&self, batch: Batch, stop: &CancellationToken) -> Result<(), LaneError> {
-        let Batch { messages, mut outgoing, ackers, .. } = batch;
-        if ackers.is_empty() {
+        if batch.ackers.is_empty() {
             return Ok(());
         }
+        let _in_hand = self.runner.in_hand.hold(self.runner.handler.lane(), batch.ackers.len());
+        let mut span = trace::batch(&self.runner.tracing, self.runner.handler.lane(), &batch.messages);
+        let finished = traces::within(&span, self.finish_batch(batch, stop)).await;
+        if let Err(error) = &finished {
+            span.fail(error.name());
+        }
+        finished
+    }
+
+    async fn finish_batch(&self, batch: Batch, stop: &CancellationToken) -> Result<(), LaneError> {
+        let Batch { messages, mut outgoing, ackers, .. } = batch;
         let messages = Arc::new(messages);
         match self.runner.handler.handle(Arc::clone(&messages), stop).await {
             Handled::Done(more) => outgoing.extend(more),
@@ -151,9 +163,20 @@ impl<H: Handler> Slot<H> {
     /// Acknowledges messages when what they leave behind has been confirmed.
     async fn replace(&self, outgoing: &[Outgoing], ackers: &[Acker]) -> Result<(), LaneError> {
         try_join_all(outgoing.iter().map(|outgoing| self.publish(outgoing))).await?;
+        let _span = self.acknowledging(ackers.len());
         let acks = ackers.iter().map(|acker| acker.ack(BasicAckOptions::default()));
         let acked = try_join_all(acks).await?;
         if acked.contains(&false) { Err(LaneError::NotAcknowledged) } else { Ok(()) }
+    }
+
+    fn acknowledging(&self, messages: usize) -> Span {
+        let mut span = traces::child(SpanKind::Client, "acknowledge");
+        span.set("messaging.system", "rabbitmq");
+        span.set("messaging.operation.type", "settle");
+        span.set("messaging.operation.name", "ack");
+        span.set("messaging.destination.name", self.runner.handler.lane().queue());
+        span.set("messaging.batch.message_count", trace::count(messages));
+        span
     }
 
     async fn publish(&self, outgoing: &Outgoing) -> Result<(), LaneError> {

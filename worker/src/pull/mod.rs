@@ -22,7 +22,9 @@ use crate::store::error::StoreError;
 use crate::store::patience::Patience;
 use crate::store::schema;
 use crate::summaries::Registry;
+use crate::trace;
 use apollo_shared::admin::Readiness;
+use apollo_shared::telemetry::traces;
 use apollo_shared::telemetry::with_causes;
 use apollo_shared::topology::Lane;
 use callback_url::CallbackHost;
@@ -89,6 +91,15 @@ impl Handler for PullHandler {
 impl PullHandler {
     /// Follows the ping in a message. Nothing if the database stayed away, or `stop` came first.
     async fn follow(&self, message: &Message, stop: &CancellationToken) -> Option<Vec<Outgoing>> {
+        let mut span = trace::message("follow", message);
+        let followed = traces::within(&span, self.follow_message(message, stop)).await;
+        if followed.is_none() {
+            span.fail("given-back");
+        }
+        followed
+    }
+
+    async fn follow_message(&self, message: &Message, stop: &CancellationToken) -> Option<Vec<Outgoing>> {
         let ping = match Ping::read(&self.registry, message, &self.hosts) {
             Ok(ping) => ping,
             Err(dead) => return Some(vec![*dead]),
@@ -142,7 +153,10 @@ impl PullHandler {
         let dead = |reason| vec![message.dead(reason, &why)];
         let (state, outgoing) = match error {
             AccountError::Garmin(GarminError::Gone { .. }) => {
+                let (message_id, trace_id) = message.envelope.for_logs();
                 tracing::warn!(
+                    %message_id,
+                    trace_id,
                     "what the {} of {} announced is gone: {why}",
                     ping.endpoint.key,
                     message.envelope
@@ -162,12 +176,13 @@ impl PullHandler {
             AccountError::Paused(_) | AccountError::Store(_) => (State::Waiting, vec![message.given_back()]),
             error => match STEPS_OF_A_DAY.get(message.envelope.attempt as usize) {
                 Some(seconds) => {
+                    let (message_id, trace_id) = message.envelope.for_logs();
                     let told =
                         format!("the ping {} is followed again in {seconds} s: {why}", message.envelope);
                     match error {
                         // As usual in a study whose participants are still joining.
-                        AccountError::NeedsConsent => tracing::debug!("{told}"),
-                        _ => tracing::warn!("{told}"),
+                        AccountError::NeedsConsent => tracing::debug!(%message_id, trace_id, "{told}"),
+                        _ => tracing::warn!(%message_id, trace_id, "{told}"),
                     }
                     (State::Waiting, vec![message.put_off(*seconds)])
                 }

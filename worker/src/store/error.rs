@@ -15,6 +15,17 @@ pub enum StoreError {
     Data(#[source] sqlx::Error),
 }
 
+impl StoreError {
+    /// The word in traces.
+    pub(crate) const fn name(&self) -> &'static str {
+        match self {
+            Self::Unavailable(_) => "unavailable",
+            Self::TimedOut(_) => "timed-out",
+            Self::Data(_) => "data",
+        }
+    }
+}
+
 /// Classes of SQLSTATE that a row's data can cause: cardinality violation, data exception, integrity
 /// constraint violation, program limit exceeded (appendix A of PostgreSQL's manual).
 const DATA_CLASSES: [&str; 4] = ["21", "22", "23", "54"];

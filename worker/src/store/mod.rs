@@ -20,6 +20,7 @@ pub(crate) mod removal;
 pub mod rights;
 pub mod schema;
 mod staging;
+pub mod status;
 pub mod token_exchange;
 pub mod token_import;
 pub mod tokens;

@@ -4,9 +4,9 @@ use super::error::StoreError;
 use super::{DATABASE, database_backoff};
 use crate::metrics::Metrics;
 use apollo_shared::admin::Readiness;
+use apollo_shared::envelope::Envelope;
 use apollo_shared::telemetry::with_causes;
 use apollo_shared::topology::Lane;
-use std::fmt::Display;
 use std::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
 
@@ -27,13 +27,13 @@ pub struct Patience<'a> {
 }
 
 impl Patience<'_> {
-    /// Does `work` as soon as the database can take it. `None` if it stayed away, or `stop` came first.
+    /// Does the `work` of a message as soon as the database can take it. `None` if it stayed away, or `stop` came first.
     ///
     /// # Errors
     /// [`StoreError::Data`]: the database refuses what the work brings.
     pub async fn when_possible<T, Work>(
         &self,
-        what: impl Display,
+        message: &Envelope,
         work: impl Fn() -> Work,
     ) -> Option<Result<T, StoreError>>
     where
@@ -50,7 +50,8 @@ impl Patience<'_> {
                 Err(error @ StoreError::Data(_)) => return Some(Err(error)),
                 Err(error @ (StoreError::Unavailable(_) | StoreError::TimedOut(_))) => {
                     let reason = with_causes(&error);
-                    tracing::warn!("{what} waits: {reason}");
+                    let (message_id, trace_id) = message.for_logs();
+                    tracing::warn!(%message_id, trace_id, "{message} waits: {reason}");
                     self.metrics.retried(self.lane, 1);
                     self.readiness.not_ready(DATABASE, reason);
                 }

@@ -15,7 +15,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 /// The name in metrics of every key that is not Garmin's.
-pub(super) const UNKNOWN: &str = "unknown";
+pub(crate) const UNKNOWN: &str = "unknown";
 
 /// The field of an entry that says whom it is about.
 pub(super) const USER_ID: &str = "userId";

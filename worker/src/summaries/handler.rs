@@ -17,8 +17,10 @@ use crate::store::error::StoreError;
 use crate::store::raw::{RawNotification, RawStore};
 use crate::store::withdrawals::{Present, Withdrawn};
 use crate::store::{Batch, DATABASE, Store, Written, database_backoff, schema};
+use crate::trace;
 use apollo_shared::admin::Readiness;
 use apollo_shared::secrets::Keyring;
+use apollo_shared::telemetry::traces::{self, SpanKind};
 use apollo_shared::telemetry::with_causes;
 use apollo_shared::topology::Lane;
 use sqlx::PgPool;
@@ -81,13 +83,18 @@ impl Handler for SummariesHandler {
     }
 
     async fn handle(&self, messages: Arc<Vec<Message>>, stop: &CancellationToken) -> Handled {
+        // They end with this, at the commit.
+        let mut spans = trace::messages("store", &messages);
         let reading = self.reader().read(Arc::clone(&messages));
         let Some(mut reads) = self.in_time(&messages, reading).await else {
             return Handled::Stuck;
         };
         loop {
             let withdrawn = match self.write(&batch(&messages, &reads), messages.len(), stop).await {
-                None => return Handled::GivenBack,
+                None => {
+                    spans.iter_mut().for_each(|span| span.fail("given-back"));
+                    return Handled::GivenBack;
+                }
                 Some(Attempt::Written(refused)) => {
                     let dead =
                         refused.iter().filter_map(|refused| self.dead_letter(&messages, &reads, refused));
@@ -143,11 +150,13 @@ impl SummariesHandler {
         messages: &[Message],
         reading: impl Future<Output = io::Result<T>>,
     ) -> Option<T> {
+        let mut span = traces::child(SpanKind::Internal, "read");
         let error = match tokio::time::timeout(self.reading_limit, reading).await {
             Ok(Ok(read)) => return Some(read),
             Ok(Err(error)) => with_causes(&error),
             Err(_) => format!("no end after {} s", self.reading_limit.as_secs()),
         };
+        span.fail("stuck");
         let named: Vec<String> = messages.iter().map(|message| message.envelope.to_string()).collect();
         tracing::error!("reading failed: {error}; it is one of: {}", named.join(", "));
         None
@@ -228,7 +237,15 @@ impl SummariesHandler {
         let mut backoff = database_backoff();
         loop {
             let begun = Instant::now();
-            match store.write(batch).await {
+            let mut span = traces::child(SpanKind::Client, "write");
+            span.set("db.system.name", "postgresql");
+            span.set("apollo.rows", trace::count(batch.rows.len()));
+            let written = store.write(batch).await;
+            if let Err(error) = &written {
+                span.fail(error.name());
+            }
+            drop(span);
+            match written {
                 Ok(written) => {
                     if let Written::Stored(_) = written {
                         self.metrics.committed(begun.elapsed());

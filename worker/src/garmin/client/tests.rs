@@ -85,7 +85,8 @@ impl Garmin {
     fn counted(&self) -> String {
         let families = self.metrics.registry.gather();
         let family = families.iter().find(|family| family.name() == "apollo_garmin_requests_total").unwrap();
-        let labels = family.get_metric()[0].get_label();
+        let counted = family.get_metric().iter().find(|metric| metric.get_counter().get_value() > 0.0);
+        let labels = counted.unwrap().get_label();
         labels.iter().map(|label| label.value()).collect::<Vec<_>>().join(" ")
     }
 }
