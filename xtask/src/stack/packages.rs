@@ -27,7 +27,7 @@ const INSTALL: &str = "`cargo xtask test` installs what is missing";
 pub enum Purpose {
     /// To run Apollo.
     Stack,
-    /// To test it too: in a browser, and counting instructions.
+    /// To test it too: in a browser, watched by Prometheus, counting instructions, and what operators deploy.
     Tests,
 }
 
@@ -96,7 +96,10 @@ fn missing(purpose: Purpose) -> Vec<&'static str> {
     if purpose == Purpose::Tests {
         present.push(("chromium", on_path("chromium").is_some()));
         present.push(("chromium-driver", on_path("chromedriver").is_some()));
+        present.push(("prometheus", on_path("prometheus").is_some()));
         present.push(("valgrind", on_path("valgrind").is_some()));
+        // Its `systemd-analyze` judges units without a systemd that runs.
+        present.push(("systemd", on_path("systemd-analyze").is_some()));
     }
     present.into_iter().filter(|(_, is_there)| !is_there).map(|(package, _)| package).collect()
 }

@@ -9,8 +9,8 @@ use std::{fs, net::TcpListener, ops::Range};
 
 use anyhow::{Context, Result};
 
-/// Words with which our services say that a port is taken (PostgreSQL and nginx, Erlang, epmd).
-const TAKEN: [&str; 3] = ["Address already in use", "eaddrinuse", "already_in_use"];
+/// Words with which our services say that a port is taken (PostgreSQL and nginx, Prometheus, Erlang, epmd).
+const TAKEN: [&str; 4] = ["Address already in use", "address already in use", "eaddrinuse", "already_in_use"];
 const ATTEMPTS: usize = 4;
 
 /// `N` different ports on which nothing listens at this moment.

@@ -28,6 +28,9 @@ pub const OWNER: &str = "apollo";
 /// The role that workers connect as; `apollo-worker migrate` grants it what they need.
 pub const WORKER: &str = "apollo_worker";
 
+/// Grafana's role, which reads what `ops/postgres/reader.sql` grants.
+pub const READER: &str = "apollo_reader";
+
 /// Where a private PostgreSQL listens. It trusts whoever reaches it, which is this machine only.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct PostgresAddress {
@@ -48,7 +51,7 @@ impl PostgresAddress {
         format!("postgres://{role}@127.0.0.1:{}/{database}", self.port)
     }
 
-    /// Makes an empty database as `ops/postgres/init` does: [`OWNER`]'s, and [`WORKER`] may connect.
+    /// Makes an empty database as `ops/postgres/init` does: [`OWNER`]'s, and [`WORKER`] and [`READER`] may connect.
     ///
     /// # Errors
     /// PostgreSQL refuses, for example because it exists.
@@ -57,7 +60,7 @@ impl PostgresAddress {
         self.execute("postgres", &format!("CREATE DATABASE {database} OWNER {OWNER}"))?;
         self.execute(
             "postgres",
-            &format!("REVOKE ALL ON DATABASE {database} FROM PUBLIC; GRANT CONNECT ON DATABASE {database} TO {WORKER}"),
+            &format!("REVOKE ALL ON DATABASE {database} FROM PUBLIC; GRANT CONNECT ON DATABASE {database} TO {WORKER}, {READER}"),
         )
     }
 
@@ -161,7 +164,8 @@ impl PostgreSql {
             let process = launch(stack, &data, account, &address)?;
             Ok((address, process))
         })?;
-        address.execute("postgres", &format!("CREATE ROLE {OWNER} LOGIN; CREATE ROLE {WORKER} LOGIN"))?;
+        let roles = [OWNER, WORKER, READER].map(|role| format!("CREATE ROLE {role} LOGIN;"));
+        address.execute("postgres", &roles.concat())?;
         stack.update(|state| {
             state.urls.insert("PostgreSQL".to_owned(), address.url("postgres"));
             state.postgres = Some(address.clone());

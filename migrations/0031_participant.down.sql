@@ -1,0 +1,1 @@
+DROP VIEW garmin_wellness.participant;
