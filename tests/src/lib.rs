@@ -3,6 +3,7 @@
 
 pub mod broker;
 pub mod browser;
+pub mod collector;
 pub mod garmin;
 pub mod json;
 pub mod launch;

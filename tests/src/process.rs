@@ -28,13 +28,22 @@ impl Site {
     /// # Errors
     /// It does not start.
     pub fn command(&self, arguments: &[&str]) -> Result<Output> {
+        let mut command = self.worker_command()?;
+        command.args(arguments);
+        Ok(tokio::task::block_in_place(|| command.output())?)
+    }
+
+    /// `apollo-worker` with the settings of this place, to be given its arguments.
+    ///
+    /// # Errors
+    /// The tests were not started by `cargo xtask test`.
+    pub fn worker_command(&self) -> Result<Command> {
         let mut command = Command::new(of_tests()?.binary("apollo-worker"));
         command
-            .args(arguments)
             .env("DATABASE__URL", self.database_url())
             .env("RABBITMQ__URL", self.rabbitmq_url())
             .env("SECRETS__KEYS", SECRETS_KEYS);
-        Ok(tokio::task::block_in_place(|| command.output())?)
+        Ok(command)
     }
 
     /// What a command prints on standard output, if it ends with this exit code; else what it says is the error.

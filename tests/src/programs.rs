@@ -207,8 +207,20 @@ impl Program {
         Self { admin, client: Client::new(), task: tokio::spawn(run(stop.clone())), stop }
     }
 
+    /// Where its admin listener is.
+    #[must_use]
+    pub fn admin_address(&self) -> SocketAddr {
+        self.admin
+    }
+
+    /// The address of a path of its admin listener.
+    #[must_use]
+    pub fn admin_url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.admin)
+    }
+
     async fn get(&self, path: &str) -> Result<Response> {
-        Ok(self.client.get(format!("http://{}{path}", self.admin)).send().await?)
+        Ok(self.client.get(self.admin_url(path)).send().await?)
     }
 
     /// Waits until it is ready.
@@ -245,12 +257,20 @@ impl Program {
         }
     }
 
+    /// All of its metrics, as Prometheus gets them.
+    ///
+    /// # Errors
+    /// It does not answer.
+    pub async fn scrape(&self) -> Result<String> {
+        Ok(self.get("/metrics").await?.text().await?)
+    }
+
     /// A metric: the sum over all series of this name whose labels hold all of `labels`.
     ///
     /// # Errors
     /// It does not answer.
     pub async fn metric(&self, name: &str, labels: &[&str]) -> Result<f64> {
-        let text = self.get("/metrics").await?.text().await?;
+        let text = self.scrape().await?;
         let series = text.lines().filter(|line| !line.starts_with('#')).filter_map(|line| {
             let (series, value) = line.rsplit_once(' ')?;
             let (of, with) = series.split_once('{').unwrap_or((series, ""));

@@ -8,7 +8,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use crate::{
     bench, chaos, demo, docs, fuzz, instructions,
     interrupt::{self, Interrupted},
-    stack, test, up,
+    sbom, scale_demo, stack, test, up,
 };
 
 /// Runs and tests Apollo on this machine.
@@ -52,9 +52,17 @@ enum Command {
     /// all spools and queues are empty and compares every row with what was answered 200. The exit code is not 0 if
     /// anything is lost or wrong; the logs are kept then. docs/chaos.md tells how to read the report.
     Chaos(Chaos),
-    /// Writes docs/data.md, the reference of all tables and views, anew
+    /// Shows what more workers bring on this machine
     ///
-    /// From a private PostgreSQL that is migrated for it. `cargo xtask test` fails when the file is out of date.
+    /// Fills the queue while no worker runs, then lets one worker empty it, then two, then four, each from the same backlog
+    /// into empty tables, and prints how fast each was and what it took of the processors' time of workers, PostgreSQL and
+    /// RabbitMQ. When all processors are busy, or PostgreSQL's are, more workers bring nothing: docs/scaling.md tells what to
+    /// do then. The exit code is not 0 if anything was lost.
+    ScaleDemo(ScaleDemo),
+    /// Writes docs/data.md, the reference of all tables and views, and docs/metrics.md, that of all metrics, anew
+    ///
+    /// From a private PostgreSQL that is migrated for it, and from what the programs say of themselves. `cargo xtask test` fails
+    /// when one is out of date.
     Docs,
     /// Looks for bytes that make a parser panic, break a promise, or use much time or memory
     ///
@@ -68,9 +76,14 @@ enum Command {
     /// not 0 if one differs by more than 5 %, up or down; `cargo xtask test` checks that too. Whoever has made the worker
     /// do less writes the new counts down with --write, in the same commit.
     Instructions(Instructions),
+    /// Writes the software bills of materials of both programs to target/sbom/, in CycloneDX's JSON
+    ///
+    /// All crates that they are made of, with versions, licences, checksums and where they come from, for your own scanners.
+    /// The first time, cargo-cyclonedx is installed below target/tools/.
+    Sbom,
     /// Runs all tests, as continuous integration does
     ///
-    /// Formatting, clippy, rustdoc, cargo deny (where it is installed), docs/data.md, fuzzing for a moment, the counts of instructions, then all unit, property and end-to-end tests
+    /// Formatting, clippy, rustdoc, cargo deny (where it is installed), docs/data.md and docs/metrics.md, fuzzing for a moment, the counts of instructions, then all unit, property and end-to-end tests
     /// with cargo-nextest where it is installed, with cargo test otherwise. The stack that end-to-end tests need is
     /// started before them and stopped after them.
     Test(Test),
@@ -112,6 +125,31 @@ pub(crate) enum BenchSection {
     Footprint,
     /// Bytes of a summary of every type, and series as arrays beside a row a sample.
     Storage,
+}
+
+/// What to scale.
+#[derive(Debug, Args)]
+pub(crate) struct ScaleDemo {
+    /// Numbers of workers, separated by commas; the others are compared with the first
+    #[arg(long, value_name = "LIST", value_delimiter = ',', default_value = "1,2,4",
+          value_parser = clap::value_parser!(u32).range(1..=32))]
+    pub(crate) workers: Vec<u32>,
+    /// Simulated users, whose notifications of two days are the backlog: about 24 with 440 summaries each
+    #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) users: u32,
+    /// A tenth of the backlog, to see that it works: the figures are worth little
+    #[arg(long)]
+    pub(crate) quick: bool,
+    /// Take programs that are built for debugging instead of those for release
+    #[arg(long)]
+    pub(crate) debug: bool,
+}
+
+impl ScaleDemo {
+    /// Whose notifications are the backlog.
+    pub(crate) fn backlog_users(&self) -> u32 {
+        if self.quick { self.users.div_ceil(10) } else { self.users }
+    }
 }
 
 /// The size of a demonstration.
@@ -247,9 +285,11 @@ fn run(command: Command) -> Result<()> {
         Command::Demo(options) => demo::run(&options),
         Command::Bench(options) => bench::run(&options),
         Command::Chaos(options) => chaos::command(&options),
+        Command::ScaleDemo(options) => scale_demo::run(&options),
         Command::Docs => docs::write(),
         Command::Fuzz(options) => fuzz::run(&options),
         Command::Instructions(options) => instructions::run(&options),
+        Command::Sbom => sbom::run(),
         Command::Test(options) => test::run(&options),
     }
 }

@@ -1,7 +1,9 @@
-//! `cargo xtask docs`: docs/data.md, written from the database itself.
+//! `cargo xtask docs`: docs/data.md, written from the database itself, and docs/metrics.md, written from the programs.
 //!
-//! A private PostgreSQL is migrated, and its catalog told: names and types are what they are, and meanings are the
+//! For the data a private PostgreSQL is migrated, and its catalog told: names and types are what they are, and meanings are the
 //! comments, which come from the worker's declarations and, for views, from the migrations.
+
+mod metrics;
 
 use std::{fmt::Write as _, fs, path::PathBuf, process::Command};
 
@@ -14,7 +16,7 @@ use crate::{
     ui, workspace,
 };
 
-/// The page around what is generated.
+/// The page around what is generated of the data.
 const PAGE: &str = include_str!("docs/data.md");
 
 /// The database that is migrated to be described.
@@ -28,27 +30,32 @@ const OF_EVERY_VIEW: [(&str, &str); 4] = [
     ("time_local", "The same by the clock of the user's device; null where its offset is unknown"),
 ];
 
-/// Writes docs/data.md.
+/// Writes both.
 pub(crate) fn write() -> Result<()> {
     stack::install_missing(Purpose::Stack)?;
-    ui::timed("build apollo-worker", || cargo::run(&["build", "-p", "apollo-worker"]))?;
+    let build = ["build", "-p", "apollo-worker", "-p", "apollo-receiver"];
+    ui::timed("build Apollo's programs", || cargo::run(&build))?;
     let folder = StackFolder::create("docs")?;
     let postgres = ui::timed("start PostgreSQL", || PostgreSql::start(&folder))?;
-    let page = page(&postgres.address)?;
-    fs::write(file(), page)?;
-    ui::step("docs/data.md is written");
+    for (file, page) in pages(&postgres.address)? {
+        fs::write(&file, page).with_context(|| format!("cannot write {}", file.display()))?;
+    }
+    ui::step("docs/data.md and docs/metrics.md are written");
     Ok(())
 }
 
-/// Fails if docs/data.md is not what [`write()`] would write; `apollo-worker` has been built.
+/// Fails if one is not what [`write()`] would write; Apollo's programs have been built.
 pub(crate) fn check(postgres: &PostgresAddress) -> Result<()> {
-    let found = fs::read_to_string(file()).unwrap_or_default();
-    ensure!(found == page(postgres)?, "docs/data.md is out of date: run `cargo xtask docs` and commit it");
+    for (file, page) in pages(postgres)? {
+        let found = fs::read_to_string(&file).unwrap_or_default();
+        ensure!(found == page, "{} is out of date: run `cargo xtask docs` and commit it", file.display());
+    }
     Ok(())
 }
 
-fn file() -> PathBuf {
-    workspace::root().join("docs/data.md")
+fn pages(postgres: &PostgresAddress) -> Result<[(PathBuf, String); 2]> {
+    let folder = workspace::root().join("docs");
+    Ok([(folder.join("data.md"), page(postgres)?), (folder.join("metrics.md"), metrics::page()?)])
 }
 
 fn page(postgres: &PostgresAddress) -> Result<String> {

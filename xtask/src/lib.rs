@@ -17,6 +17,8 @@ mod http;
 mod instructions;
 mod interrupt;
 mod metrics;
+mod sbom;
+mod scale_demo;
 mod simulator;
 mod test;
 mod tool;

@@ -41,7 +41,7 @@ impl Metrics {
         self.of(name, labels).map(|sample| sample.value).sum()
     }
 
-    /// The sums over those that have these labels, by the value of another label.
+    /// The sums over those that have these labels, by the value of another label; what has not happened is left out.
     pub(crate) fn sums_by(&self, name: &str, labels: &[(&str, &str)], label: &str) -> BTreeMap<String, f64> {
         let mut sums = BTreeMap::new();
         for sample in self.of(name, labels) {
@@ -49,6 +49,7 @@ impl Metrics {
                 *sums.entry(value.clone()).or_default() += sample.value;
             }
         }
+        sums.retain(|_, sum| *sum != 0.0);
         sums
     }
 
@@ -118,6 +119,7 @@ mod tests {
 apollo_worker_summaries_total{type=\"dailies\",outcome=\"created\"} 10
 apollo_worker_summaries_total{type=\"epochs\",outcome=\"created\"} 5
 apollo_worker_summaries_total{type=\"epochs\",outcome=\"stale\"} 2
+apollo_worker_summaries_total{type=\"epochs\",outcome=\"raw\"} 0
 apollo_worker_lag_seconds_bucket{le=\"1\"} 50
 apollo_worker_lag_seconds_bucket{le=\"2\"} 90
 apollo_worker_lag_seconds_bucket{le=\"+Inf\"} 100

@@ -25,7 +25,9 @@ pub(crate) fn run(options: &Test) -> Result<()> {
     ui::timed("build Apollo's programs", || cargo::run(&["build", "--workspace", "--bins"]))?;
     let stack = ui::timed("start PostgreSQL and RabbitMQ", || Stack::start("test"))?;
     if options.filter.is_empty() {
-        ui::timed("docs/data.md is up to date", || docs::check(&stack.postgres.address))?;
+        ui::timed("docs/data.md and docs/metrics.md are up to date", || {
+            docs::check(&stack.postgres.address)
+        })?;
     }
     let outcome = tests(&stack, options);
     drop(stack);

@@ -77,13 +77,24 @@ pub(crate) fn down() -> Result<()> {
     ui::timed("stop everything and remove its data", || stack::end(&folder, &state))
 }
 
+/// Builds programs, for debugging or for release, and says where they are.
+pub(crate) fn build_either(debug: bool, programs: &[&str]) -> Result<PathBuf> {
+    if debug {
+        build_debug(programs)?;
+        debug_folder()
+    } else {
+        build(programs)?;
+        release_folder()
+    }
+}
+
 /// Builds programs for release.
 pub(crate) fn build(programs: &[&str]) -> Result<()> {
     ui::timed("build for release", || build_with(&["build", "--release"], programs))
 }
 
 /// Builds programs for debugging.
-pub(crate) fn build_debug(programs: &[&str]) -> Result<()> {
+fn build_debug(programs: &[&str]) -> Result<()> {
     ui::timed("build for debugging", || build_with(&["build"], programs))
 }
 

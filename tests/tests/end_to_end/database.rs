@@ -5,6 +5,7 @@ use apollo_tests::site::Site;
 use apollo_tests::wait::eventually;
 use apollo_worker::store::schema::{self, SchemaError};
 use apollo_worker::summaries::Registry;
+use serde_json::json;
 use xtask::stack::postgres::WORKER;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -76,8 +77,45 @@ async fn a_schema_newer_than_the_program_is_left_alone() -> Result<()> {
         let message = refused.unwrap_err().to_string();
         assert!(message.contains("999999") && message.contains("newer"), "{message}");
     }
-    // A worker of the old version goes on serving: migrations keep what it needs.
-    site.worker(&[]).await?.stop().await
+    // A worker of the old version goes on serving: migrations keep what it needs, and what they add does not disturb it.
+    let added = "ALTER TABLE garmin_wellness.daily_summary ADD COLUMN of_the_future int DEFAULT 1;
+                 CREATE TABLE garmin_wellness.future_summary (user_id text);
+                 GRANT SELECT, INSERT, UPDATE, DELETE ON garmin_wellness.future_summary TO apollo_worker";
+    sqlx::raw_sql(added).execute(&site.pool).await?;
+    let (receiver, worker) = (site.receiver(&[]).await?, site.worker(&[]).await?);
+    for steps in [1, 2] {
+        let daily = json!({"userId": "u", "startTimeInSeconds": 1794265200, "steps": steps});
+        receiver.accept("/api_client/garmin/dailies", json!({"dailies": [daily]}).to_string()).await?;
+    }
+    let stored = "SELECT count(*) FROM garmin_wellness.daily_summary WHERE steps = 2 AND of_the_future = 1";
+    eventually("it stores and updates", async || (site.count(stored).await.ok()? == 1).then_some(())).await?;
+    worker.stop().await
+}
+
+/// The versions before this were never run by anybody beside others.
+const FIRST_RELEASE: u32 = 30;
+
+#[test]
+fn migrations_take_nothing_away_that_a_running_program_uses() -> Result<()> {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../migrations");
+    for entry in std::fs::read_dir(folder)? {
+        let path = entry?.path();
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let version: u32 = name.split('_').next().unwrap_or_default().parse()?;
+        if version <= FIRST_RELEASE || !name.ends_with(".up.sql") {
+            continue;
+        }
+        let sql = std::fs::read_to_string(&path)?;
+        let contracts = sql.lines().any(|line| line.starts_with("-- contracts: "));
+        let statements = sql.lines().filter(|line| !line.trim_start().starts_with("--"));
+        let words = statements.collect::<Vec<_>>().join(" ").to_lowercase();
+        let words = words.split_whitespace().collect::<Vec<_>>().join(" ");
+        for taken in ["drop table", "drop column", "drop schema", " rename ", "set not null", "set data type"]
+        {
+            assert!(contracts || !words.contains(taken), "{name}: {taken}, see docs/operations.md");
+        }
+    }
+    Ok(())
 }
 
 #[tokio::test(flavor = "multi_thread")]

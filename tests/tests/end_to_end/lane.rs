@@ -3,12 +3,13 @@
 use apollo_shared::admin::Readiness;
 use apollo_shared::broker::{Broker as BrokerAddress, BrokerConfig};
 use apollo_shared::envelope::{Envelope, Microseconds};
+use apollo_shared::telemetry::traces::Tracing;
 use apollo_shared::topology::{DEAD, Lane};
 use apollo_tests::Result;
 use apollo_tests::site::Site;
 use apollo_tests::wait::eventually;
 use apollo_worker::config::LaneConfig;
-use apollo_worker::lane::{Handled, Handler, LaneRunner, StuckError};
+use apollo_worker::lane::{Handled, Handler, InHand, LaneRunner, StuckError};
 use apollo_worker::message::Message;
 use apollo_worker::metrics::Metrics;
 use clap::{Args as _, FromArgMatches as _};
@@ -76,7 +77,9 @@ impl RunningLane {
             broker: address(&site)?,
             config: LaneConfig::from_arg_matches(&defaults)?,
             metrics: Arc::new(Metrics::new()?),
+            tracing: Tracing::default(),
             readiness: Readiness::default(),
+            in_hand: InHand::default(),
         };
         let stop = CancellationToken::new();
         let task = tokio::spawn(runner.run(stop.clone()));

@@ -64,6 +64,15 @@ async fn nodes_that_are_dead_or_hang_are_passed_over_once() -> Result<()> {
     receiver.accept(DAILIES, daily(1)).await
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_whose_broker_does_not_answer_is_not_ready_from_its_first_moment() -> Result<()> {
+    let mut site = Site::new().await?;
+    let (hanging, ..) = hanging().await?;
+    site.addresses.worker_broker = format!("amqp://u:p@127.0.0.1:{hanging}");
+    let worker = site.starting_worker(&[]).await?;
+    worker.gives_reason("summaries: connecting to RabbitMQ").await
+}
+
 /// A process that stands still until this is dropped.
 struct Frozen(u32);
 

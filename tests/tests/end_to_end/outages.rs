@@ -102,7 +102,10 @@ pub(super) async fn converged(site: &Site, plan: Plan) -> Result<()> {
     let options = site.database_url().parse()?;
     let pool = sqlx::postgres::PgPoolOptions::new().max_connections(1).connect_with(options).await?;
     let compared = async || verify(&pool, &plan).await.ok().filter(VerifyReport::is_clean);
-    eventually("the database is as the simulator expects", compared).await.map(drop)
+    match eventually("the database is as the simulator expects", compared).await {
+        Ok(_) => Ok(()),
+        Err(error) => Err(format!("{error}: {:?}", verify(&pool, &plan).await).into()),
+    }
 }
 
 pub(super) fn plan(users: u32) -> Plan {

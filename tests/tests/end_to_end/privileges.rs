@@ -12,6 +12,7 @@ use lapin::options::{
 use lapin::types::FieldTable;
 use lapin::{BasicProperties, Channel, Connection, ConnectionProperties, ErrorKind};
 use reqwest::{Client, StatusCode};
+use serde_json::json;
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
 use std::process::Command;
 use xtask::stack::postgres::WORKER;
@@ -140,6 +141,35 @@ async fn the_workers_user_keeps_to_what_is_apollos() -> Result<()> {
     assert!(!worker.may_publish("", "apollo.summaries").await?);
     assert!(!worker.may_declare("other").await? && !worker.may_declare("apollon").await?);
     assert!(!may_manage(rabbitmq::WORKER).await?);
+    Ok(())
+}
+
+/// The user that KEDA looks at the queue with (docs/scaling.md): a connection, and not one permission.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_user_without_permissions_sees_how_long_a_queue_is_and_nothing_else() -> Result<()> {
+    const SCALER: &str = "apollo_scaler";
+    let site = Site::new().await?;
+    let rabbitmq = &of_tests()?.rabbitmq;
+    let user = json!({ "password": SCALER, "tags": "" });
+    let none = json!({ "configure": "^$", "write": "^$", "read": "^$" });
+    let permissions = format!("api/permissions/{}/{SCALER}", site.name());
+    for (path, body) in [("api/users/apollo_scaler", user), (&permissions, none)] {
+        let request = Client::new().put(rabbitmq.management_url(path)).basic_auth("guest", Some("guest"));
+        request.json(&body).send().await?.error_for_status()?;
+    }
+    let scaler = User::connect(&rabbitmq.url_of(SCALER, site.name())).await?;
+    let receiver = User::connect(&site.receiver_rabbitmq_url()).await?;
+    assert!(receiver.may_publish(EXCHANGE, "push.dailies").await?);
+    let depth = async || {
+        let passive = QueueDeclareOptions { passive: true, ..Default::default() };
+        let channel = scaler.0.create_channel().await.ok()?;
+        let queue = channel.queue_declare("apollo.summaries".into(), passive, FieldTable::default()).await;
+        (queue.ok()?.message_count() == 1).then_some(())
+    };
+    apollo_tests::wait::eventually("the message is counted", depth).await?;
+    assert!(!scaler.may_take("apollo.summaries").await? && !scaler.may_destroy("apollo.summaries").await?);
+    assert!(!scaler.may_publish(EXCHANGE, "push.dailies").await? && !scaler.may_declare("other").await?);
+    assert!(!may_manage(SCALER).await?);
     Ok(())
 }
 

@@ -1,9 +1,9 @@
 //! Everything is restarted in turn, under load, and nobody notices: two receivers and two workers, processes of their
 //! own, behind nginx.
 
+use super::outages::converged;
 use apollo_simulator::plan::Plan;
 use apollo_simulator::sender::{SendOptions, SendReport, send};
-use apollo_simulator::verify::{VerifyReport, verify};
 use apollo_tests::Result;
 use apollo_tests::launch::Launch;
 use apollo_tests::site::Site;
@@ -56,12 +56,6 @@ fn push(nginx: &Nginx, secret: &str) -> Result<JoinHandle<Result<SendReport>>> {
     Ok(tokio::spawn(async move { Ok(send(&PLAN, &options, CancellationToken::new(), |_| {}).await?) }))
 }
 
-/// Waits until the database holds what the plan makes, and nothing else.
-async fn converged(site: &Site) -> Result<()> {
-    let compared = async || verify(&site.pool, &PLAN).await.ok().filter(VerifyReport::is_clean);
-    eventually("the database is as the simulator expects", compared).await.map(drop)
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn receivers_and_workers_are_restarted_in_turn_and_garmin_does_not_notice() -> Result<()> {
     let site = Site::new().await?;
@@ -91,7 +85,7 @@ async fn receivers_and_workers_are_restarted_in_turn_and_garmin_does_not_notice(
     println!("{restarts} rounds of restarts during {} POSTs", report.progress.posts);
     assert!(report.progress.refusals.is_empty(), "{:?}", report.progress.refusals);
     assert!(report.complete);
-    converged(&site).await?;
+    converged(&site, PLAN).await?;
 
     for receiver in &mut receivers {
         receiver.launch = receiver.launch.clone().env("RECEIVER__PUSH_TOKEN", NEW);
@@ -172,5 +166,5 @@ async fn nginx_reads_its_configuration_again_under_load_and_nothing_is_lost() ->
     }
     // A connection that is idle is closed by a reload, and a POST may be on its way on it just then.
     assert!(pushing.await??.complete);
-    converged(&site).await
+    converged(&site, PLAN).await
 }

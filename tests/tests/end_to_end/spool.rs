@@ -3,6 +3,7 @@
 use apollo_tests::Result;
 use apollo_tests::launch::Launch;
 use apollo_tests::site::Site;
+use futures_util::future::{join, try_join_all};
 use reqwest::{Client, StatusCode};
 use serde_json::json;
 use std::net::TcpListener;
@@ -125,5 +126,33 @@ async fn what_the_broker_refuses_is_kept_until_a_worker_has_made_the_queue_again
     receiver.shows(MESSAGES, 0.0).await?;
     worker.has_stored(1).await?;
     assert_eq!(site.count(STORED).await?, 2);
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_no_queue_takes_is_not_acknowledged_whoever_shares_its_channel() -> Result<()> {
+    const EACH: u32 = 300;
+    let site = Site::new().await?;
+    let receiver = site.receiver(&["--receiver-spool-max-bytes=0"]).await?;
+    receiver.accept(DAILIES, daily(0)).await?;
+    site.broker().await?.delete("apollo.account").await?;
+
+    let left = json!({"deregistrations": [{"userId": "u"}]}).to_string();
+    let posts = (1..=EACH).map(async |number| {
+        let (stays, goes) = join(
+            receiver.post(DAILIES, daily(number.into())),
+            receiver.post("/oauth/garmin/deregistration", left.clone()),
+        )
+        .await;
+        Ok::<_, apollo_tests::Error>((stays?.status().is_success(), goes?.status().is_success()))
+    });
+    let outcomes = try_join_all(posts).await?;
+    let stayed = outcomes.iter().filter(|(stayed, _)| *stayed).count();
+    let went = outcomes.iter().filter(|(_, went)| *went).count();
+    assert!(went < outcomes.len());
+    assert!(site.broker().await?.waiting("apollo.summaries").await? as usize > stayed);
+    // It may be there again before the last of them; what was refused may be in it, too.
+    let arrived = site.broker().await?.waiting("apollo.account").await.unwrap_or_default() as usize;
+    assert!(arrived >= went, "{went} were acknowledged and {arrived} arrived");
     Ok(())
 }

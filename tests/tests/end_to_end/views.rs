@@ -3,6 +3,7 @@
 use apollo_simulator::fit;
 use apollo_tests::Result;
 use apollo_tests::site::Site;
+use apollo_tests::wait::eventually;
 use apollo_worker::summaries::Registry;
 use apollo_worker::summaries::field::{Field, Kind};
 use sqlx::AssertSqlSafe;
@@ -111,9 +112,8 @@ fn member(field: &Field, variant: usize) -> String {
 #[tokio::test(flavor = "multi_thread")]
 async fn no_view_fails_on_what_an_entry_may_hold() -> Result<()> {
     let site = Site::new().await?;
-    let (receiver, worker) = (site.receiver(&[]).await?, site.worker(&[]).await?);
+    let (receiver, _worker) = (site.receiver(&[]).await?, site.worker(&[]).await?);
     let registry = Registry::new();
-    let mut sent = 0;
     for table in registry.tables() {
         let entries = (0..3).map(|variant| {
             let fields = table.summary_type.all_fields().map(|field| member(field, variant));
@@ -122,13 +122,14 @@ async fn no_view_fails_on_what_an_entry_may_hold() -> Result<()> {
         let body =
             format!("{{\"{}\": [{}]}}", table.summary_type.key, entries.collect::<Vec<_>>().join(", "));
         receiver.accept("/api_client/garmin", body).await?;
-        sent += 1;
     }
-    worker.has_stored(sent).await?;
     for table in registry.tables() {
         let sql = format!("SELECT count(*) FROM garmin_wellness.{}", table.summary_type.table);
-        let rows: i64 = sqlx::query_scalar(AssertSqlSafe(sql)).fetch_one(&site.pool).await?;
-        assert_eq!(rows, 3, "{}", table.summary_type.key);
+        let rows =
+            async || sqlx::query_scalar::<_, i64>(AssertSqlSafe(sql.clone())).fetch_one(&site.pool).await;
+        // The worker's count of messages would not do: a large one is split, and counts as several.
+        let stored = async || (rows().await.ok()? == 3).then_some(());
+        eventually(&format!("three {}", table.summary_type.key), stored).await?;
     }
 
     let activity = fit::activity(1, 1_794_265_200, 20);

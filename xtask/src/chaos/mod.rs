@@ -80,14 +80,8 @@ pub(crate) fn command(options: &Chaos) -> Result<()> {
     // A wrong name is told before anything is built.
     kind::named(&options.faults)?;
     stack::install_missing(Purpose::Stack)?;
-    let programs = ["apollo-receiver", "apollo-worker", "apollo-simulator"];
-    let binaries = if options.debug {
-        up::build_debug(&programs)?;
-        up::debug_folder()?
-    } else {
-        up::build(&programs)?;
-        up::release_folder()?
-    };
+    let binaries =
+        up::build_either(options.debug, &["apollo-receiver", "apollo-worker", "apollo-simulator"])?;
     let report = run(&ChaosOptions {
         lasts: Duration::try_from_secs_f64(options.minutes * 60.0).context("--minutes")?,
         seed: options.seed.unwrap_or_else(|| u64::from(fastrand::u32(..))),
