@@ -14,13 +14,13 @@ use clap::Args;
 pub use error::{BrokerConfigError, ConnectError, Refusal};
 use lapin::tcp::OwnedTLSConfig;
 use lapin::uri::{AMQPScheme, AMQPUri};
-use lapin::{Connection, ConnectionProperties};
+use lapin::{Channel, Connection, ConnectionProperties, ConnectionState, ConnectionStatus, ErrorKind};
 use secrecy::{ExposeSecret, SecretString};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 /// Where RabbitMQ is.
 #[derive(Debug, Clone, Args)]
@@ -68,6 +68,9 @@ const DECLARE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Seconds. A peer that has been silent for twice this is taken for dead.
 const HEARTBEAT: u16 = 10;
+
+/// How often it is looked whether a connection is lost.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// Bytes. lapin holds buffers for 64 frames a connection: a quarter of RabbitMQ's own limit saves 6 MiB of 8, and
 /// costs nothing that could be measured.
@@ -176,6 +179,27 @@ fn node(address: &str) -> Option<AMQPUri> {
     uri.query.heartbeat.get_or_insert(HEARTBEAT);
     uri.query.frame_max.get_or_insert(FRAME_MAX);
     Some(uri)
+}
+
+/// Opens a channel.
+///
+/// # Errors
+/// The connection is lost, or the broker refuses.
+pub async fn open_channel(connection: &Connection) -> lapin::Result<Channel> {
+    tokio::select! {
+        channel = connection.create_channel() => channel,
+        () = lost(connection.status()) => Err(ErrorKind::InvalidConnectionState(ConnectionState::Error).into()),
+    }
+}
+
+/// Returns when a connection is lost, or closed: it is looked at every second.
+///
+/// To be awaited beside every acknowledgement: lapin hands these to a task, as it does the wish for a channel, and what
+/// comes as that task ends is neither done nor refused; whoever waits for it waits for ever.
+pub async fn lost(connection: &ConnectionStatus) {
+    while connection.connected() {
+        sleep(LOOK_EVERY).await;
+    }
 }
 
 /// Closes a connection politely, but not for longer than a second: what matters has been confirmed before.

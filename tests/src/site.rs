@@ -14,7 +14,7 @@ use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{AssertSqlSafe, PgPool, Row as _};
 use std::collections::BTreeMap;
 use uuid::Uuid;
-use xtask::stack::{PostgresAddress, RabbitMqAddress, of_tests, postgres, rabbitmq};
+use xtask::stack::{PostgresAddress, Proxy, RabbitMqAddress, of_tests, postgres, rabbitmq};
 
 /// The tables of summaries.
 pub fn tables() -> impl Iterator<Item = &'static str> {
@@ -102,6 +102,16 @@ impl Site {
     #[must_use]
     pub fn rabbitmq_url(&self) -> String {
         self.addresses.worker_broker.clone()
+    }
+
+    /// The virtual host's address, for the worker, by way of a proxy.
+    ///
+    /// # Errors
+    /// No port is free.
+    pub fn rabbitmq_proxy(&self) -> Result<(Proxy, String)> {
+        let proxy = Proxy::start(self.rabbitmq.amqp_port)?;
+        let address = self.rabbitmq.behind(&proxy);
+        Ok((proxy, address.url_of(rabbitmq::WORKER, &self.name)))
     }
 
     /// The virtual host's address, for the receiver.

@@ -214,8 +214,9 @@ impl Parts {
         let finish = async { while lanes.join_next().await.is_some() {} };
         if tokio::time::timeout(GRACE, finish).await.is_err() {
             tracing::warn!(
-                "not all batches were finished within {} s; they will come again",
-                GRACE.as_secs()
+                "not everything was finished within {} s; what is in hand comes again: {}",
+                GRACE.as_secs(),
+                self.in_hand
             );
         }
         Ok(())

@@ -100,9 +100,9 @@ impl DeadLetters {
     pub async fn open(broker: &Broker) -> Result<Self, DeadLettersError> {
         let connection = broker.connect().await?;
         let exclusive = QueueDeclareOptions { exclusive: true, ..Default::default() };
-        let lock = connection.create_channel().await?;
+        let lock = broker::open_channel(&connection).await?;
         lock.queue_declare(LOCK.into(), exclusive, FieldTable::default()).await.map_err(locked)?;
-        let publisher = connection.create_channel().await?;
+        let publisher = broker::open_channel(&connection).await?;
         publisher.confirm_select(ConfirmSelectOptions::default()).await?;
         Ok(Self { connection, publisher })
     }
@@ -149,15 +149,20 @@ impl DeadLetters {
                     reader.keep();
                 }
                 Verdict::Remove => {
-                    let acked = delivery.ack(BasicAckOptions::default()).await;
-                    if !acked.map_err(DeadLettersError::from)? {
-                        return Err(DeadLettersError::NotAcknowledged.into());
-                    }
+                    self.remove(&delivery).await?;
                 }
             }
         }
         self.put_back(reader, kept).await?;
         Ok(if stop.is_cancelled() { End::Stopped } else { End::Complete })
+    }
+
+    async fn remove(&self, letter: &Delivery) -> Result<(), DeadLettersError> {
+        let acked = tokio::select! {
+            acked = letter.ack(BasicAckOptions::default()) => acked?,
+            () = broker::lost(self.connection.status()) => false,
+        };
+        if acked { Ok(()) } else { Err(DeadLettersError::NotAcknowledged) }
     }
 
     /// Puts the letters that a reader has kept back in their order, so that the next look finds all of them.

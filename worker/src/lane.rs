@@ -80,6 +80,8 @@ enum LaneError {
     Connect(#[from] ConnectError),
     #[error("the connection to RabbitMQ failed")]
     Connection(#[from] lapin::Error),
+    #[error("the connection to RabbitMQ was lost before a batch was acknowledged; it will come again")]
+    Lost,
     #[error("the broker ended the consumer")]
     Cancelled,
     #[error("a dead letter or a follow-up could not be published")]
@@ -98,7 +100,7 @@ impl LaneError {
     /// The word in traces.
     const fn name(&self) -> &'static str {
         match self {
-            Self::Connect(_) | Self::Connection(_) => "connection",
+            Self::Connect(_) | Self::Connection(_) | Self::Lost => "connection",
             Self::Cancelled => "cancelled",
             Self::Publish(_) => "publish",
             Self::NotAcknowledged => "not-acknowledged",
@@ -107,6 +109,13 @@ impl LaneError {
             Self::Task(_) => "task",
         }
     }
+}
+
+/// What a lane works with until any of it fails.
+struct Opened<H> {
+    consuming: Connection,
+    publishing: Connection,
+    slots: Vec<Slot<H>>,
 }
 
 /// Runs one lane.
@@ -159,21 +168,18 @@ impl<H: Handler> LaneRunner<H> {
         if !self.handler.prepare(stop).await {
             return Ok(());
         }
-        let Some(connections) = stop.run_until_cancelled(self.connect()).await else {
+        let Some(opened) = stop.run_until_cancelled(self.open()).await else {
             return Ok(());
         };
-        let (consuming, publishing) = connections?;
-        let channel = consuming.create_channel().await?;
-        channel.basic_qos(self.config.prefetch.get(), BasicQosOptions::default()).await?;
+        let Opened { consuming, publishing, slots } = opened?;
         let slots_stop = stop.child_token();
-        let mut slots = JoinSet::new();
-        for _ in 0..self.config.concurrency.get() {
-            let slot = Slot::open(self, &channel, &publishing).await?;
-            slots.spawn(slot.run(slots_stop.clone()));
+        let mut running = JoinSet::new();
+        for slot in slots {
+            running.spawn(slot.run(slots_stop.clone()));
         }
         self.readiness.ready(self.handler.lane().name());
         let mut outcome = Ok(());
-        while let Some(ended) = slots.join_next().await {
+        while let Some(ended) = running.join_next().await {
             if let Err(error) = ended.map_err(LaneError::from).and_then(|result| result) {
                 slots_stop.cancel();
                 outcome = match (outcome, error) {
@@ -187,7 +193,14 @@ impl<H: Handler> LaneRunner<H> {
         outcome
     }
 
-    async fn connect(&self) -> Result<(Connection, Connection), LaneError> {
-        Ok((self.broker.connect().await?, self.broker.connect().await?))
+    async fn open(self: &Arc<Self>) -> Result<Opened<H>, LaneError> {
+        let (consuming, publishing) = (self.broker.connect().await?, self.broker.connect().await?);
+        let channel = broker::open_channel(&consuming).await?;
+        channel.basic_qos(self.config.prefetch.get(), BasicQosOptions::default()).await?;
+        let mut slots = Vec::new();
+        for _ in 0..self.config.concurrency.get() {
+            slots.push(Slot::open(self, &channel, consuming.status(), &publishing).await?);
+        }
+        Ok(Opened { consuming, publishing, slots })
     }
 }

@@ -3,7 +3,7 @@
 //! They are kept in memory only: a receiver that has missed one, or was restarted, hears it again when the
 //! participant's page repeats the callback. So a lost subscription is no reason to refuse Garmin's POSTs.
 
-use apollo_shared::broker::{Broker, close};
+use apollo_shared::broker::{Broker, close, open_channel};
 use apollo_shared::consent::{Outcome, Status};
 use apollo_shared::retry::Backoff;
 use apollo_shared::telemetry::with_causes;
@@ -152,7 +152,7 @@ impl Subscription {
 
 /// A queue of this receiver's own, which ends with its connection.
 async fn subscribe(connection: &Connection) -> lapin::Result<Consumer> {
-    let channel = connection.create_channel().await?;
+    let channel = open_channel(connection).await?;
     let own = QueueDeclareOptions { exclusive: true, auto_delete: true, ..Default::default() };
     // A name of ours, not of the broker's, so that a user's rights can be limited to such queues.
     let name: ShortString = format!("{OUTCOMES}.{}", Uuid::now_v7().simple()).into();

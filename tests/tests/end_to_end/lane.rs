@@ -18,8 +18,13 @@ use lapin::{Connection, ConnectionProperties};
 use serde_json::json;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
+use xtask::stack::Proxy;
+
+/// Long enough for another thread to do what it does at once.
+const A_WHILE: Duration = Duration::from_millis(300);
 
 /// What becomes of a batch.
 #[derive(Clone, Copy)]
@@ -28,12 +33,16 @@ enum Fate {
     GoesBack,
     HasNoEnd,
     IsDone,
+    /// It is done as the connections are lost, which lapin has seen and its futures have not.
+    IsCutOff,
 }
 
 /// Gives each batch the next fate; the last one is everybody's from then on.
 struct Scripted {
     fates: Vec<Fate>,
     batches: AtomicUsize,
+    /// Between the lane and the broker.
+    proxy: Proxy,
 }
 
 impl Handler for Scripted {
@@ -52,6 +61,15 @@ impl Handler for Scripted {
             Fate::GoesBack => Handled::GivenBack,
             Fate::HasNoEnd => Handled::Stuck,
             Fate::IsDone => Handled::Done(Vec::new()),
+            Fate::IsCutOff => {
+                self.proxy.cut();
+                std::thread::sleep(A_WHILE);
+                // The runtime hears of it, and wakes lapin's own thread, which tells lapin's tasks; but nothing else runs on
+                // this one meanwhile, as on a machine that is too busy.
+                tokio::task::yield_now().await;
+                std::thread::sleep(A_WHILE);
+                Handled::Done(Vec::new())
+            }
         }
     }
 }
@@ -70,11 +88,12 @@ impl RunningLane {
         let site = Site::new().await?;
         let envelope = Envelope { attempt: 3, ..Envelope::of_arrival("dailies", Microseconds::now(), None) };
         site.broker().await?.publish(&envelope, br#"{"dailies": []}"#).await?;
-        let handler = Arc::new(Scripted { fates: fates.to_vec(), batches: AtomicUsize::new(0) });
+        let (proxy, rabbitmq_url) = site.rabbitmq_proxy()?;
+        let handler = Arc::new(Scripted { fates: fates.to_vec(), batches: AtomicUsize::new(0), proxy });
         let defaults = LaneConfig::augment_args(clap::Command::new("lane")).get_matches_from(["lane"]);
         let runner = LaneRunner {
             handler: Arc::clone(&handler),
-            broker: address(&site)?,
+            broker: address(&rabbitmq_url)?,
             config: LaneConfig::from_arg_matches(&defaults)?,
             metrics: Arc::new(Metrics::new()?),
             tracing: Tracing::default(),
@@ -99,8 +118,8 @@ impl RunningLane {
     }
 }
 
-fn address(site: &Site) -> Result<BrokerAddress> {
-    let arguments = ["broker", "--rabbitmq-url", &site.rabbitmq_url()];
+fn address(rabbitmq_url: &str) -> Result<BrokerAddress> {
+    let arguments = ["broker", "--rabbitmq-url", rabbitmq_url];
     let matches = BrokerConfig::augment_args(clap::Command::new("broker")).get_matches_from(arguments);
     Ok(BrokerAddress::new(&BrokerConfig::from_arg_matches(&matches)?, "test")?)
 }
@@ -135,6 +154,17 @@ async fn a_lane_whose_work_has_no_end_gives_up() -> Result<()> {
     let broker = lane.site.broker().await?;
     let again = async || (broker.waiting("apollo.summaries").await.ok()? == 1).then_some(());
     eventually("the message is in its queue again", again).await
+}
+
+/// In a runtime of one thread, which the handler blocks: so the acknowledgement comes after lapin's thread has ended, and
+/// before its task has heard of it, and lapin never answers it.
+#[tokio::test]
+async fn a_lane_that_loses_its_connection_as_it_acknowledges_serves_on() -> Result<()> {
+    let lane = RunningLane::start(&[Fate::IsCutOff, Fate::IsCutOff, Fate::IsDone]).await?;
+    lane.has_handled(3).await?;
+    let site = lane.stop().await?;
+    assert_eq!(site.broker().await?.waiting("apollo.summaries").await?, 0, "it was acknowledged");
+    Ok(())
 }
 
 #[tokio::test(flavor = "multi_thread")]

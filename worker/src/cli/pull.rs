@@ -116,7 +116,7 @@ pub(super) async fn run(options: PullOptions) -> anyhow::Result<()> {
     let puller = Puller { tokens, pace, pull_token: options.pull_token };
 
     let connection = Broker::new(&options.broker, "apollo-worker pull")?.connect().await?;
-    let channel = connection.create_channel().await?;
+    let channel = broker::open_channel(&connection).await?;
     channel.confirm_select(ConfirmSelectOptions::default()).await?;
     let ranges: Vec<UploadRange> = cut(range).collect();
     let bar = output::bar((ranges.len() * options.types.len()) as u64, "ranges");

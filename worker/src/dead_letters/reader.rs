@@ -5,6 +5,7 @@
 //! own, and these are closed one after the other: only what comes back at a channel's end comes back in its order.
 
 use super::DeadLettersError;
+use apollo_shared::broker;
 use apollo_shared::topology::DEAD;
 use futures_util::StreamExt as _;
 use lapin::message::Delivery;
@@ -66,7 +67,7 @@ impl<'a> Reader<'a> {
 }
 
 async fn consume(connection: &Connection) -> lapin::Result<(Channel, Consumer)> {
-    let channel = connection.create_channel().await?;
+    let channel = broker::open_channel(connection).await?;
     channel.basic_qos(PREFETCH, BasicQosOptions::default()).await?;
     let options = BasicConsumeOptions::default();
     let consumer = channel.basic_consume(DEAD.into(), "".into(), options, FieldTable::default()).await?;

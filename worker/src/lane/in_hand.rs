@@ -1,6 +1,7 @@
 //! What the lanes have in hand: batches that are being stored, and the messages in them.
 
 use apollo_shared::topology::Lane;
+use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -45,6 +46,22 @@ impl InHand {
     }
 }
 
+/// The lanes that have anything in hand, for logs.
+impl fmt::Display for InHand {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut separator = "";
+        for lane in Lane::ALL {
+            let (batches, messages) = self.of(lane);
+            if batches > 0 {
+                let name = lane.name();
+                write!(formatter, "{separator}{name}: {messages} messages in {batches} batches")?;
+                separator = ", ";
+            }
+        }
+        if separator.is_empty() { formatter.write_str("no messages in hand") } else { Ok(()) }
+    }
+}
+
 impl Drop for Holding<'_> {
     fn drop(&mut self) {
         self.counts.batches.fetch_sub(1, Ordering::Relaxed);
@@ -62,11 +79,15 @@ mod tests {
         let first = in_hand.hold(Lane::Pull, 1);
         let second = in_hand.clone().of(Lane::Pull);
         let third = in_hand.hold(Lane::Pull, 40);
+        let fourth = in_hand.hold(Lane::Summaries, 7);
         assert_eq!((second, in_hand.of(Lane::Pull)), ((1, 1), (2, 41)));
-        assert_eq!(in_hand.of(Lane::Summaries), (0, 0));
+        assert_eq!(in_hand.of(Lane::Account), (0, 0));
+        assert_eq!(in_hand.to_string(), "summaries: 7 messages in 1 batches, pull: 41 messages in 2 batches");
+        drop(fourth);
         drop(first);
         assert_eq!(in_hand.of(Lane::Pull), (1, 40));
         drop(third);
         assert_eq!(in_hand.of(Lane::Pull), (0, 0));
+        assert_eq!(in_hand.to_string(), "no messages in hand");
     }
 }

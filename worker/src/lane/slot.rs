@@ -8,6 +8,7 @@
 use super::{Handled, Handler, LaneError, LaneRunner};
 use crate::message::{Destination, Message, Outgoing};
 use crate::trace;
+use apollo_shared::broker;
 use apollo_shared::envelope::integer_header;
 use apollo_shared::publish::{announce, publish};
 use apollo_shared::telemetry::traces::{self, Span, SpanKind};
@@ -17,7 +18,7 @@ use lapin::Acker;
 use lapin::message::Delivery;
 use lapin::options::{BasicAckOptions, BasicConsumeOptions, ConfirmSelectOptions};
 use lapin::types::FieldTable;
-use lapin::{Channel, Connection, Consumer};
+use lapin::{Channel, Connection, ConnectionStatus, Consumer};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
@@ -39,6 +40,8 @@ const SUSPECTS_WAIT: Duration = Duration::from_millis(100);
 pub(super) struct Slot<H> {
     runner: Arc<LaneRunner<H>>,
     consumer: Consumer,
+    /// Of the connection over which it consumes.
+    consuming: ConnectionStatus,
     publisher: Channel,
 }
 
@@ -64,15 +67,16 @@ impl<H: Handler> Slot<H> {
     pub(super) async fn open(
         runner: &Arc<LaneRunner<H>>,
         channel: &Channel,
+        consuming: &ConnectionStatus,
         publishing: &Connection,
     ) -> Result<Self, LaneError> {
         let queue = runner.handler.lane().queue();
         let consumer = channel
             .basic_consume(queue.into(), "".into(), BasicConsumeOptions::default(), FieldTable::default())
             .await?;
-        let publisher = publishing.create_channel().await?;
+        let publisher = broker::open_channel(publishing).await?;
         publisher.confirm_select(ConfirmSelectOptions::default()).await?;
-        Ok(Self { runner: Arc::clone(runner), consumer, publisher })
+        Ok(Self { runner: Arc::clone(runner), consumer, consuming: consuming.clone(), publisher })
     }
 
     /// Takes what comes until `stop`, and finishes what is in hand.
@@ -165,7 +169,10 @@ impl<H: Handler> Slot<H> {
         try_join_all(outgoing.iter().map(|outgoing| self.publish(outgoing))).await?;
         let _span = self.acknowledging(ackers.len());
         let acks = ackers.iter().map(|acker| acker.ack(BasicAckOptions::default()));
-        let acked = try_join_all(acks).await?;
+        let acked = tokio::select! {
+            acked = try_join_all(acks) => acked?,
+            () = broker::lost(&self.consuming) => return Err(LaneError::Lost),
+        };
         if acked.contains(&false) { Err(LaneError::NotAcknowledged) } else { Ok(()) }
     }
 

@@ -117,7 +117,5 @@ impl Links {
 }
 
 fn broker_behind(stack: &Stack, proxy: &Proxy, user: &str) -> String {
-    let mut address = stack.rabbitmq.address.clone();
-    address.amqp_port = proxy.port();
-    address.url_of(user, "/")
+    stack.rabbitmq.address.behind(proxy).url_of(user, "/")
 }

@@ -189,7 +189,9 @@ impl Site<'_> {
             .env("DATABASE__URL", &place.database)
             .env("WORKER__ADMIN_LISTEN", address(admin))
             // The simulated Garmin has no limit to keep.
-            .env("GARMIN__REQUESTS_PER_MINUTE", "1000000");
+            .env("GARMIN__REQUESTS_PER_MINUTE", "1000000")
+            // As in docker-compose.yml: it takes up to 30 s to finish what it has in hand.
+            .stop_limit(Duration::from_secs(60));
         Service::start(self.stack, program, admin)
     }
 

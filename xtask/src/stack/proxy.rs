@@ -17,13 +17,21 @@ use anyhow::{Context, Result};
 
 /// What happens to connections.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) enum Traffic {
+pub enum Traffic {
     /// They pass.
     Pass,
     /// Each piece (64 KiB at most) waits so long, and up to `jitter` longer.
-    Delay { latency: Duration, jitter: Duration },
+    Delay {
+        /// Each waits at least so long.
+        latency: Duration,
+        /// At most so much longer.
+        jitter: Duration,
+    },
     /// Each direction of each connection gets so much through.
-    Throttle { bytes_per_second: u32 },
+    Throttle {
+        /// So much, above 0.
+        bytes_per_second: u32,
+    },
     /// Connections are taken and stay, and nothing passes until the trouble is over; then what was held does.
     Blackhole,
     /// New connections are closed at once.
@@ -31,7 +39,7 @@ pub(crate) enum Traffic {
 }
 
 /// A proxy on a loopback port, in threads of this process. Dropping it closes everything.
-pub(crate) struct Proxy {
+pub struct Proxy {
     port: u16,
     shared: Arc<Shared>,
 }
@@ -60,7 +68,7 @@ impl Proxy {
     ///
     /// # Errors
     /// No port is free.
-    pub(crate) fn start(upstream: u16) -> Result<Self> {
+    pub fn start(upstream: u16) -> Result<Self> {
         let listener = TcpListener::bind(("127.0.0.1", 0)).context("cannot open a port for a proxy")?;
         let port = listener.local_addr()?.port();
         let state =
@@ -74,23 +82,23 @@ impl Proxy {
     }
 
     /// Where it listens on 127.0.0.1.
-    pub(crate) fn port(&self) -> u16 {
+    pub fn port(&self) -> u16 {
         self.port
     }
 
     /// From now on this happens to all connections.
-    pub(crate) fn set(&self, traffic: Traffic) {
+    pub fn set(&self, traffic: Traffic) {
         self.shared.change(|state| state.traffic = traffic);
     }
 
     /// Closes the connections that there are.
-    pub(crate) fn cut(&self) {
+    pub fn cut(&self) {
         self.shared.change(State::cut);
     }
 
     /// Loses the connections that there are, as a router does that forgets them: both ends believe in them, and nothing
     /// passes any more. New ones pass. [`Proxy::cut`] ends them.
-    pub(crate) fn lose(&self) {
+    pub fn lose(&self) {
         self.shared.change(|state| {
             for connection in state.connections.values_mut() {
                 connection.lost = true;
@@ -99,7 +107,7 @@ impl Proxy {
     }
 
     /// Closes those connections that are lost.
-    pub(crate) fn cut_lost(&self) {
+    pub fn cut_lost(&self) {
         self.shared.change(|state| {
             state.connections.retain(|_, connection| {
                 if connection.lost {

@@ -23,6 +23,7 @@ use super::{
     certificate::Certificate,
     packages, ports,
     process::{Process, Program, peak_memory},
+    proxy::Proxy,
 };
 use crate::http;
 
@@ -52,6 +53,12 @@ impl RabbitMqAddress {
     #[must_use]
     pub fn url(&self, vhost: &str) -> String {
         self.url_of("guest", vhost)
+    }
+
+    /// The same, but for AMQP by way of a proxy.
+    #[must_use]
+    pub fn behind(&self, proxy: &Proxy) -> Self {
+        Self { amqp_port: proxy.port(), ..self.clone() }
     }
 
     /// Makes a virtual host, in which Apollo's programs have their rights.
