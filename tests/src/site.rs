@@ -90,6 +90,16 @@ impl Site {
         self.addresses.worker_database.clone()
     }
 
+    /// The database's address, for the worker, by way of a proxy.
+    ///
+    /// # Errors
+    /// No port is free.
+    pub fn database_proxy(&self) -> Result<(Proxy, String)> {
+        let proxy = Proxy::start(self.postgres.port)?;
+        let address = PostgresAddress { port: proxy.port() };
+        Ok((proxy, address.url_of(postgres::WORKER, &self.name)))
+    }
+
     /// How its owner connects to the database.
     ///
     /// # Errors

@@ -225,9 +225,8 @@ impl Parts {
     /// A worker that lacks a key would sooner or later meet a secret that it cannot open. False if `stop` came first.
     async fn check_keys(&self, stop: &CancellationToken) -> Result<bool, SealingKeyError> {
         while schema::wait_until_ready(&self.pool, &self.readiness, stop).await {
-            let checked =
-                async { keys::register_and_check(&mut *self.pool.acquire().await?, &self.keyring).await };
-            match checked.await {
+            let check = async |connection: &mut _| keys::register_and_check(connection, &self.keyring).await;
+            match store::ask(&self.pool, check).await {
                 Err(SealingKeyError::Database(error)) => tracing::warn!("the keys: {}", with_causes(&error)),
                 checked => return checked.map(|()| true),
             }
@@ -407,13 +406,14 @@ fn done(what: &str, outcome: Result<(), StoreError>) -> bool {
 
 async fn forget_callbacks(pool: &PgPool) -> Result<(), StoreError> {
     let oldest = OffsetDateTime::now_utc() - callbacks::KEPT;
-    callbacks::delete_before(&mut *pool.acquire().await?, oldest).await?;
+    store::ask(pool, async |connection| callbacks::delete_before(connection, oldest).await).await?;
     Ok(())
 }
 
 async fn forget_consents(pool: &PgPool) -> Result<(), StoreError> {
     let oldest = OffsetDateTime::now_utc() - consents::KEPT;
-    let deleted = consents::delete_before(&mut *pool.acquire().await?, oldest).await?;
+    let deleted =
+        store::ask(pool, async |connection| consents::delete_before(connection, oldest).await).await?;
     if deleted > 0 {
         tracing::info!("deleted {deleted} consents that began more than a day ago");
     }

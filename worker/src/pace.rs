@@ -7,10 +7,11 @@
 
 use crate::account::AccountError;
 use crate::garmin::GarminError;
+use crate::store::ask;
 use crate::store::error::StoreError;
 use crate::store::pace::{self as store, Spent, Standing};
 use apollo_shared::telemetry::with_causes;
-use sqlx::{Connection as _, PgPool};
+use sqlx::{Connection as _, PgConnection, PgPool};
 use std::num::NonZeroU32;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -117,15 +118,15 @@ impl Pace {
     pub async fn answered(&self, outcome: Outcome) -> Result<(), StoreError> {
         match outcome {
             Outcome::Success if !self.failing.swap(false, Ordering::Relaxed) => {}
-            Outcome::Success => store::succeeded(&mut *self.pool.acquire().await?).await?,
+            Outcome::Success => ask(&self.pool, store::succeeded).await?,
             Outcome::RateLimited(pause) => {
                 let pause = pause.unwrap_or(USUAL_PAUSE).min(LONGEST_PAUSE);
                 tracing::warn!("Garmin's rate limit is reached: no requests for {} s", pause.as_secs());
-                store::pause(&mut *self.pool.acquire().await?, pause).await?;
+                ask(&self.pool, async |connection| store::pause(connection, pause).await).await?;
             }
             Outcome::Failed => {
                 self.failing.store(true, Ordering::Relaxed);
-                store::failed(&mut *self.pool.acquire().await?).await?;
+                ask(&self.pool, store::failed).await?;
             }
         }
         Ok(())
@@ -161,7 +162,15 @@ impl Pace {
         decide: impl FnOnce(&Window<'_>) -> Grant,
         costs: impl FnOnce(u32) -> (u32, u32),
     ) -> Result<Grant, StoreError> {
-        let mut connection = self.pool.acquire().await?;
+        ask(&self.pool, async |connection| self.grant_over(connection, decide, costs).await).await
+    }
+
+    async fn grant_over(
+        &self,
+        connection: &mut PgConnection,
+        decide: impl FnOnce(&Window<'_>) -> Grant,
+        costs: impl FnOnce(u32) -> (u32, u32),
+    ) -> Result<Grant, StoreError> {
         let mut transaction = connection.begin().await?;
         let standing = store::standing(&mut transaction).await?;
         if standing.failures > 0 {

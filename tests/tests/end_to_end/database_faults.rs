@@ -5,8 +5,9 @@ use apollo_tests::Result;
 use apollo_tests::programs::{RunningReceiver, RunningWorker};
 use apollo_tests::site::Site;
 use apollo_tests::wait::eventually;
+use apollo_worker::store;
 use serde_json::{Value, json};
-use sqlx::{AssertSqlSafe, Postgres, Transaction};
+use sqlx::{AssertSqlSafe, PgConnection, Postgres, Transaction};
 use xtask::stack::of_tests;
 use xtask::stack::postgres::WORKER;
 
@@ -140,6 +141,28 @@ async fn a_connection_that_ends_in_the_middle_of_a_transaction_costs_an_attempt(
     assert_eq!(daily[0]["steps"], 1, "half a transaction is visible");
     transaction.commit().await?;
     recovers(&site, &worker).await
+}
+
+/// In a runtime of one thread, whose clock leaps to the next deadline while nothing else is to be done.
+#[tokio::test]
+async fn a_connection_whose_other_end_is_gone_without_a_word_is_replaced() -> Result<()> {
+    let site = Site::new().await?;
+    let (proxy, url) = site.database_proxy()?;
+    let pool = store::pool(store::connect_options(&url.into())?, 1);
+    let answer = async |connection: &mut PgConnection| {
+        sqlx::query_scalar::<_, i32>("SELECT 1").fetch_one(connection).await
+    };
+    let lost = store::ask(&pool, async |connection| {
+        proxy.lose();
+        tokio::time::pause();
+        answer(connection).await
+    });
+    let error = lost.await.err().ok_or("an answer over a connection that is lost")?;
+    tokio::time::resume();
+    assert!(error.to_string().contains("no answer for 120 s"), "{error}");
+    // The pool has room for one: it would wait for that for good.
+    assert_eq!(store::ask(&pool, answer).await?, 1);
+    Ok(())
 }
 
 #[tokio::test(flavor = "multi_thread")]

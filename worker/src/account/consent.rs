@@ -4,12 +4,14 @@ use super::{AccountError, AccountHandler, Event, pause, received_at};
 use crate::backfill::automatic;
 use crate::garmin::{GarminClient, GarminError, Oauth1Token};
 use crate::message::{Message, Outgoing, Reason};
+use crate::store;
 use crate::store::accounts::Link;
 use crate::store::consents::{self, Consent, Progress};
 use crate::store::error::StoreError;
 use crate::store::tokens::NewToken;
 use apollo_shared::consent::{Answer, Callback, Outcome, Started, StartedSecret, Status};
 use apollo_shared::telemetry::with_causes;
+use sqlx::{Connection as _, PgConnection};
 use uuid::Uuid;
 
 /// Seconds between the attempts at Garmin, while a participant waits before a page.
@@ -59,9 +61,11 @@ impl AccountHandler {
         match started.secret.open(started.consent_id, &self.keyring) {
             Err(error) => Ok(vec![message.dead(Reason::Consent, &with_causes(&error))]),
             Ok(secret) => {
-                let mut connection = self.connection().await?;
                 let at = received_at(message);
-                consents::start(&mut connection, &self.keyring, &started, &secret, at).await?;
+                let start = async |connection: &mut _| {
+                    consents::start(connection, &self.keyring, &started, &secret, at).await
+                };
+                store::ask(&self.pool, start).await?;
                 Ok(vec![])
             }
         }
@@ -75,7 +79,8 @@ impl AccountHandler {
             ]);
         };
         let consent_id = callback.consent_id;
-        let Some(consent) = consents::find(&mut *self.connection().await?, consent_id).await? else {
+        let find = async |connection: &mut _| consents::find(connection, consent_id).await;
+        let Some(consent) = store::ask(&self.pool, find).await? else {
             return Ok(self.without_beginning(message, consent_id));
         };
         match self.advance(&consent, &callback, message).await {
@@ -113,12 +118,15 @@ impl AccountHandler {
     ) -> Result<NewToken, AccountError> {
         let garmin = self.garmin()?;
         let consent_id = consent.consent_id;
-        if !consents::claim(&mut *self.connection().await?, consent_id).await? {
+        let claim = async |connection: &mut _| consents::claim(connection, consent_id).await;
+        if !store::ask(&self.pool, claim).await? {
             return Err(AccountError::Busy);
         }
         let token = ask(garmin, consent, secret, answer).await?;
-        let mut connection = self.connection().await?;
-        consents::exchanged(&mut connection, &self.keyring, consent_id, &token).await?;
+        let keep = async |connection: &mut _| {
+            consents::exchanged(connection, &self.keyring, consent_id, &token).await
+        };
+        store::ask(&self.pool, keep).await?;
         Ok(token)
     }
 
@@ -144,13 +152,17 @@ impl AccountHandler {
             token: &token,
             permissions: permissions.as_deref(),
         };
-        let mut transaction = self.pool.begin().await?;
-        let status = link.store(&mut transaction, &self.keyring).await?;
-        if status == Status::Linked {
-            automatic::permitted(&mut transaction, &user_id, self.backfill_days).await?;
-        }
-        let counts = consents::finish(&mut transaction, consent.consent_id, status).await?;
-        transaction.commit().await?;
+        let store = async |connection: &mut PgConnection| {
+            let mut transaction = connection.begin().await?;
+            let status = link.store(&mut transaction, &self.keyring).await?;
+            if status == Status::Linked {
+                automatic::permitted(&mut transaction, &user_id, self.backfill_days).await?;
+            }
+            let counts = consents::finish(&mut transaction, consent.consent_id, status).await?;
+            transaction.commit().await?;
+            Ok::<_, AccountError>(counts)
+        };
+        let counts = store::ask(&self.pool, store).await?;
         self.metrics.account(Event::Consent, counts.name());
         let consent_id = consent.consent_id;
         tracing::info!(%consent_id, "consent {consent_id}: {}", counts.name());
@@ -158,7 +170,8 @@ impl AccountHandler {
     }
 
     async fn finish(&self, consent_id: Uuid, status: Status) -> Result<Status, AccountError> {
-        let counts = consents::finish(&mut *self.connection().await?, consent_id, status).await?;
+        let finish = async |connection: &mut _| consents::finish(connection, consent_id, status).await;
+        let counts = store::ask(&self.pool, finish).await?;
         self.metrics.account(Event::Consent, counts.name());
         tracing::info!(%consent_id, "consent {consent_id}: {}", counts.name());
         Ok(counts)
@@ -174,7 +187,8 @@ impl AccountHandler {
         let (error, pause) = match failure {
             Failure::Busy(error) => (error, Some(LOOK_AGAIN)),
             Failure::Passing(error) => {
-                let attempt = consents::failed(&mut *self.connection().await?, consent_id).await?;
+                let note = async |connection: &mut _| consents::failed(connection, consent_id).await;
+                let attempt = store::ask(&self.pool, note).await?;
                 (error, pause(&GARMIN_STEPS, attempt))
             }
             Failure::Final(error) => (error, None),

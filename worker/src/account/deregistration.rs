@@ -7,10 +7,16 @@ use super::entries::{Entry, user_id};
 use super::tokens::Verdict;
 use super::{AccountError, AccountHandler, Event};
 use crate::store::tokens::{StoredToken, token_digest};
-use crate::store::{accounts, tokens};
+use crate::store::{self, accounts, tokens};
+use crate::withdrawal::RemovalError;
 use serde::Deserialize;
+use sqlx::{Connection as _, PgConnection};
+use std::time::Duration;
 use time::OffsetDateTime;
 use tokio_util::sync::CancellationToken;
+
+/// How long what was stored since may take to be taken away, before that is begun anew: it goes on where it ended.
+const LONGEST_PURGE: Duration = Duration::from_secs(3600);
 
 /// An entry of `deregistrations`.
 #[derive(Deserialize)]
@@ -27,7 +33,7 @@ impl Entry for Deregistration {
     const KEY: &'static str = "\"deregistrations\"";
 
     async fn settle(self, handler: &AccountHandler, received_at: OffsetDateTime) -> Result<(), AccountError> {
-        let held = tokens::of_user(&mut *handler.connection().await?, &self.user_id).await?;
+        let held = handler.tokens.of_user(&self.user_id).await?;
         let outcome = if held.is_empty() {
             handler.end(&self.user_id, received_at).await?;
             "believed"
@@ -64,9 +70,8 @@ impl Deregistration {
             return Ok("confirmed");
         }
         let outcome = if ended.is_empty() { "refuted" } else { "confirmed" };
-        let mut connection = handler.connection().await?;
         for token in ended {
-            tokens::delete(&mut connection, token.id).await?;
+            store::ask(&handler.pool, async |connection| tokens::delete(connection, token.id).await).await?;
         }
         Ok(outcome)
     }
@@ -82,10 +87,15 @@ impl Deregistration {
 impl AccountHandler {
     /// Ends a user's consent as of `at`, and takes away what has been stored since.
     async fn end(&self, user_id: &str, at: OffsetDateTime) -> Result<(), AccountError> {
-        let mut transaction = self.pool.begin().await?;
-        accounts::deregister(&mut transaction, user_id, at).await?;
-        transaction.commit().await?;
-        self.withdrawal.purge(user_id, &CancellationToken::new()).await?;
+        let deregister = async |connection: &mut PgConnection| {
+            let mut transaction = connection.begin().await?;
+            accounts::deregister(&mut transaction, user_id, at).await?;
+            transaction.commit().await
+        };
+        store::ask(&self.pool, deregister).await?;
+        let stop = CancellationToken::new();
+        let purge = self.withdrawal.purge(user_id, &stop);
+        tokio::time::timeout(LONGEST_PURGE, purge).await.unwrap_or(Err(RemovalError::Stopped))?;
         Ok(())
     }
 }

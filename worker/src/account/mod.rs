@@ -27,7 +27,6 @@ use apollo_shared::telemetry::with_causes;
 use apollo_shared::topology::Lane;
 use futures_util::{StreamExt as _, stream};
 use sqlx::PgPool;
-use sqlx::pool::PoolConnection;
 use std::sync::Arc;
 use std::time::Duration;
 use time::OffsetDateTime;
@@ -181,10 +180,6 @@ impl AccountHandler {
             CALLBACK => self.callback(message).await,
             _ => self.notification(message).await,
         }
-    }
-
-    async fn connection(&self) -> Result<PoolConnection<sqlx::Postgres>, StoreError> {
-        Ok(self.pool.acquire().await?)
     }
 }
 

@@ -5,11 +5,11 @@ use super::tokens::Verdict;
 use super::{AccountError, AccountHandler, Event};
 use crate::backfill::automatic;
 use crate::garmin::permissions;
-use crate::store::{accounts, tokens};
+use crate::store::{self, accounts};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
-use sqlx::Connection as _;
+use sqlx::{Connection as _, PgConnection};
 use time::OffsetDateTime;
 
 /// An entry of `userPermissionsChange`.
@@ -35,7 +35,7 @@ impl Entry for PermissionChange {
     const KEY: &'static str = "\"userPermissionsChange\"";
 
     async fn settle(self, handler: &AccountHandler, received_at: OffsetDateTime) -> Result<(), AccountError> {
-        let held = tokens::of_user(&mut *handler.connection().await?, &self.user_id).await?;
+        let held = handler.tokens.of_user(&self.user_id).await?;
         let (permissions, outcome) = match held.first() {
             None => (self.permissions, "believed"),
             Some(token) => match handler.tokens.try_out(token).await? {
@@ -51,11 +51,13 @@ impl Entry for PermissionChange {
             .change_time_in_seconds
             .and_then(|seconds| OffsetDateTime::from_unix_timestamp(seconds).ok())
             .map_or(received_at, |changed_at| changed_at.min(received_at));
-        let mut connection = handler.connection().await?;
-        accounts::set_permissions(&mut connection, &self.user_id, &permissions, changed_at).await?;
-        let mut transaction = connection.begin().await?;
-        automatic::permitted(&mut transaction, &self.user_id, handler.backfill_days).await?;
-        transaction.commit().await?;
+        let keep = async |connection: &mut PgConnection| {
+            accounts::set_permissions(connection, &self.user_id, &permissions, changed_at).await?;
+            let mut transaction = connection.begin().await?;
+            automatic::permitted(&mut transaction, &self.user_id, handler.backfill_days).await?;
+            transaction.commit().await
+        };
+        store::ask(&handler.pool, keep).await?;
         handler.metrics.account(Event::Permissions, outcome);
         Ok(())
     }

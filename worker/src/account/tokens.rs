@@ -3,8 +3,8 @@
 use super::{AccountError, Event};
 use crate::garmin::{GarminClient, GarminError, Oauth1Token, Oauth2Tokens, UserToken};
 use crate::metrics::Metrics;
-use crate::store::database_backoff;
 use crate::store::tokens::{self, Credentials, NewToken, StoredToken};
+use crate::store::{self, database_backoff};
 use apollo_shared::secrets::Keyring;
 use apollo_shared::telemetry::with_causes;
 use secrecy::ExposeSecret as _;
@@ -129,7 +129,7 @@ impl Tokens {
                 Ok(_) => return second,
                 Err(GarminError::Refused { .. }) => {
                     tracing::warn!("{stored:?} is refused by Garmin, and not used any more");
-                    tokens::mark_refused(&mut *self.pool.acquire().await?, stored.id).await?;
+                    self.mark_refused(&stored).await?;
                 }
                 Err(error) => return Err(error.into()),
             }
@@ -137,9 +137,22 @@ impl Tokens {
         Err(AccountError::NeedsConsent)
     }
 
+    /// All that are held of a user, the best first.
+    ///
+    /// # Errors
+    /// The database cannot be asked.
+    pub async fn of_user(&self, user_id: &str) -> Result<Vec<StoredToken>, AccountError> {
+        Ok(store::ask(&self.pool, async |connection| tokens::of_user(connection, user_id).await).await?)
+    }
+
     /// The token to try first.
     async fn best_of(&self, user_id: &str) -> Result<Option<StoredToken>, AccountError> {
-        Ok(tokens::of_user(&mut *self.pool.acquire().await?, user_id).await?.into_iter().next())
+        Ok(self.of_user(user_id).await?.into_iter().next())
+    }
+
+    async fn mark_refused(&self, stored: &StoredToken) -> Result<(), AccountError> {
+        Ok(store::ask(&self.pool, async |connection| tokens::mark_refused(connection, stored.id).await)
+            .await?)
     }
 
     /// What takes the place of a token that Garmin has refused though it should live. `None` for one of OAuth 1.0a, which
@@ -149,7 +162,7 @@ impl Tokens {
             return Ok(None);
         }
         // False if another worker has renewed it meanwhile.
-        if tokens::make_due(&mut *self.pool.acquire().await?, stored).await? {
+        if store::ask(&self.pool, async |connection| tokens::make_due(connection, stored).await).await? {
             let renewed = self.refresh_one(Some(stored.id), &CancellationToken::new()).await?;
             return renewed.map(|credentials| Some((&credentials).into())).ok_or(AccountError::Busy);
         }
@@ -166,7 +179,8 @@ impl Tokens {
         stop: &CancellationToken,
     ) -> Result<Option<Credentials>, AccountError> {
         let garmin = self.garmin()?;
-        let Some(stored) = tokens::claim_refresh(&mut *self.pool.acquire().await?, id).await? else {
+        let claim = async |connection: &mut _| tokens::claim_refresh(connection, id).await;
+        let Some(stored) = store::ask(&self.pool, claim).await? else {
             return Ok(None);
         };
         let Credentials::Oauth2 { refresh_token, .. } = stored.open(&self.keyring)? else { return Ok(None) };
@@ -179,12 +193,14 @@ impl Tokens {
             }
             Err(error @ GarminError::Rejected { .. }) => {
                 tracing::warn!("{stored:?} has ended: {}", with_causes(&error));
-                tokens::mark_refused(&mut *self.pool.acquire().await?, stored.id).await?;
+                self.mark_refused(&stored).await?;
                 self.metrics.account(Event::Refresh, "ended");
                 Err(error.into())
             }
             Err(error) => {
-                tokens::put_off_refresh(&mut *self.pool.acquire().await?, stored.id, PUT_OFF).await?;
+                let put_off =
+                    async |connection: &mut _| tokens::put_off_refresh(connection, stored.id, PUT_OFF).await;
+                store::ask(&self.pool, put_off).await?;
                 self.metrics.account(Event::Refresh, "failed");
                 Err(error.into())
             }
@@ -201,10 +217,9 @@ impl Tokens {
     ) -> Result<(), AccountError> {
         let mut backoff = database_backoff();
         loop {
-            let replaced = async {
-                tokens::replace(&mut *self.pool.acquire().await?, &self.keyring, stored.id, token).await
-            };
-            let Err(error) = replaced.await else { return Ok(()) };
+            let replace =
+                async |connection: &mut _| tokens::replace(connection, &self.keyring, stored.id, token).await;
+            let Err(error) = store::ask(&self.pool, replace).await else { return Ok(()) };
             tracing::error!("the renewed {stored:?} is not stored yet: {}", with_causes(&error));
             if !backoff.pause(stop).await {
                 return Err(error.into());

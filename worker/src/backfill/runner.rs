@@ -8,12 +8,12 @@ use crate::account::AccountError;
 use crate::account::tokens::Tokens;
 use crate::garmin::{BackfillAnswer, GarminClient, GarminError};
 use crate::pace::{Grant, Outcome, Pace};
+use crate::store::ask;
 use crate::store::backfill::{self as store, Due, End, Scope, overview};
 use crate::store::database_backoff;
 use crate::store::error::StoreError;
 use apollo_shared::telemetry::with_causes;
-use sqlx::pool::PoolConnection;
-use sqlx::{PgPool, Postgres};
+use sqlx::{Connection as _, PgConnection, PgPool};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use time::OffsetDateTime;
@@ -87,9 +87,7 @@ impl Runner {
 
     /// Tells how many ranges there are in each state.
     async fn count(&self) {
-        let counted = async { Ok(overview::states(&mut *self.connection().await?).await?) };
-        let counted: Result<_, StoreError> = counted.await;
-        match counted {
+        match ask(&self.pool, overview::states).await {
             Ok(counts) => State::ALL.into_iter().for_each(|state| {
                 let ranges = counts.get(state.name()).copied().unwrap_or(0);
                 self.tokens.metrics.backfill_ranges(state, ranges);
@@ -99,7 +97,7 @@ impl Runner {
     }
 
     async fn step(&self) -> Result<Step, StoreError> {
-        let Some(due) = store::claim(&mut *self.connection().await?).await? else { return Ok(Step::Idle) };
+        let Some(due) = ask(&self.pool, store::claim).await? else { return Ok(Step::Idle) };
         let Some(kind) = BackfillKind::of_key(&due.summary_type) else {
             self.end(&due, State::Failed, None, Some("this version of Apollo does not know the type"))
                 .await?;
@@ -109,7 +107,7 @@ impl Runner {
             Ok(answer) => self.answered(&due, answer).await?,
             // Given back while it waits: a crash then leaves no claim.
             Err(AccountError::Paused(wait)) => {
-                store::release(&mut *self.connection().await?, due.id).await?;
+                ask(&self.pool, async |connection| store::release(connection, due.id).await).await?;
                 return Ok(Step::Wait(wait));
             }
             Err(error) => self.failed(&due, error).await?,
@@ -153,7 +151,7 @@ impl Runner {
             BackfillAnswer::BeforeMinimum(minimum) => self.minimum(due, minimum).await,
             BackfillAnswer::TooLong if due.range().days().get() > 1 => {
                 tracing::info!("{} days of {} are too long: halved", due.range().days(), due.summary_type);
-                Ok(store::halve(&mut *self.connection().await?, due).await?)
+                Ok(ask(&self.pool, async |connection| store::halve(connection, due).await).await?)
             }
             BackfillAnswer::TooLong => {
                 let error = "Garmin finds even a day too long";
@@ -190,9 +188,12 @@ impl Runner {
             return self.end(due, State::Failed, Some(400), Some(&error)).await;
         }
         tracing::info!("Garmin has no {} of a user before {minimum}", due.summary_type);
-        let mut transaction = self.pool.begin().await?;
-        store::learn_minimum(&mut transaction, due, minimum).await?;
-        Ok(transaction.commit().await?)
+        let learn = async |connection: &mut PgConnection| {
+            let mut transaction = connection.begin().await?;
+            store::learn_minimum(&mut transaction, due, minimum).await?;
+            transaction.commit().await
+        };
+        Ok(ask(&self.pool, learn).await?)
     }
 
     async fn later(&self, due: &Due, status: Option<u16>, error: &str) -> Result<(), StoreError> {
@@ -206,7 +207,9 @@ impl Runner {
             due.summary_type,
             pause.as_secs()
         );
-        Ok(store::put_off(&mut *self.connection().await?, due.id, pause, status, error).await?)
+        let put_off =
+            async |connection: &mut _| store::put_off(connection, due.id, pause, status, error).await;
+        Ok(ask(&self.pool, put_off).await?)
     }
 
     async fn end(
@@ -217,7 +220,7 @@ impl Runner {
         error: Option<&str>,
     ) -> Result<(), StoreError> {
         let end = End { state, status, error };
-        Ok(store::settle(&mut *self.connection().await?, due.id, &end).await?)
+        Ok(ask(&self.pool, async |connection| store::settle(connection, due.id, &end).await).await?)
     }
 
     /// What was said of one range goes for all that wait in the scope.
@@ -229,13 +232,10 @@ impl Runner {
         error: &str,
     ) -> Result<(), StoreError> {
         let end = End { state, status, error: Some(error) };
-        let settled = store::settle_all(&mut *self.connection().await?, scope, &end).await?;
+        let settle = async |connection: &mut _| store::settle_all(connection, scope, &end).await;
+        let settled = ask(&self.pool, settle).await?;
         tracing::warn!("{settled} ranges of history will not be asked for: {error}");
         Ok(())
-    }
-
-    async fn connection(&self) -> Result<PoolConnection<Postgres>, StoreError> {
-        Ok(self.pool.acquire().await?)
     }
 }
 

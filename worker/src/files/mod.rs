@@ -11,6 +11,7 @@ mod media;
 pub use media::Media;
 
 use crate::metrics::Metrics;
+use crate::store::ask;
 use crate::store::error::StoreError;
 use crate::store::files::{self, NewFile, Stored};
 use crate::summaries::Registry;
@@ -154,12 +155,14 @@ pub async fn keep(
     let reading = read(Arc::clone(content)).await.map_err(sqlx::Error::Io)?;
     let sha256 = digest(content);
     let file = NewFile { id, version, content, sha256, reading: &reading };
-    let (stored, reading) = match files::store(pool, &file).await {
+    let store =
+        async |file: &NewFile<'_>| ask(pool, async |connection| files::store(connection, file).await).await;
+    let (stored, reading) = match store(&file).await {
         // Whatever it is that PostgreSQL does not take, the bytes are kept.
         Err(StoreError::Data(error)) if matches!(reading.recording, Some(Ok(_))) => {
             tracing::error!(error = &error as &dyn std::error::Error, "a file is kept without what is in it");
             let reading = Reading { recording: Some(Err(Unreadable::Defect)), ..reading };
-            (files::store(pool, &NewFile { reading: &reading, ..file }).await?, reading)
+            (store(&NewFile { reading: &reading, ..file }).await?, reading)
         }
         stored => (stored?, reading),
     };

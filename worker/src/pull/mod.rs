@@ -20,7 +20,7 @@ use crate::pace::Pace;
 use crate::store::callbacks::{self, Callback, Claim, State};
 use crate::store::error::StoreError;
 use crate::store::patience::Patience;
-use crate::store::schema;
+use crate::store::{self, schema};
 use crate::summaries::Registry;
 use crate::trace;
 use apollo_shared::admin::Readiness;
@@ -121,7 +121,12 @@ impl PullHandler {
         let key = ping.endpoint.key;
         let callback = Callback { digest: ping.digest, user_id: &ping.user_id, summary_type: key };
         let envelope = &message.envelope;
-        let claim = || callbacks::claim(&self.pool, &callback, envelope, ping.file.is_some());
+        let stored = ping.file.is_some();
+        let claim = || {
+            store::ask(&self.pool, async |connection| {
+                callbacks::claim(connection, &callback, envelope, stored).await
+            })
+        };
         let claim = match patience.when_possible(envelope, claim).await? {
             Ok(claim) => claim,
             Err(error) => return Some(Err(error)),
@@ -139,7 +144,11 @@ impl PullHandler {
                 fetching.fetch().await?.unwrap_or_else(|error| self.failed(ping, message, &error))
             }
         };
-        let settle = || callbacks::settle(&self.pool, ping.digest, state, status, entries);
+        let settle = || {
+            store::ask(&self.pool, async |connection| {
+                callbacks::settle(connection, ping.digest, state, status, entries).await
+            })
+        };
         if let Err(error) = patience.when_possible(envelope, settle).await? {
             return Some(Err(error));
         }

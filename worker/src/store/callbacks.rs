@@ -7,7 +7,7 @@ use super::error::StoreError;
 use super::raw::instant;
 use super::withdrawals;
 use apollo_shared::envelope::{Envelope, Microseconds};
-use sqlx::{PgConnection, PgPool};
+use sqlx::PgConnection;
 use time::{Duration, OffsetDateTime};
 
 /// How long a URL is remembered. Garmin repeats pings for a week (garmin-health-api.md 2.3).
@@ -75,12 +75,11 @@ impl State {
 /// # Errors
 /// See [`StoreError`].
 pub async fn claim(
-    pool: &PgPool,
+    connection: &mut PgConnection,
     callback: &Callback<'_>,
     envelope: &Envelope,
     stored: bool,
 ) -> Result<Claim, StoreError> {
-    let connection = &mut *pool.acquire().await?;
     let moments = [envelope.received_at, Microseconds::now()];
     if withdrawals::forbids(connection, callback.user_id, &moments).await? {
         return Ok(Claim::Withdrawn);
@@ -117,7 +116,7 @@ pub async fn claim(
 /// # Errors
 /// See [`StoreError`].
 pub async fn settle(
-    pool: &PgPool,
+    connection: &mut PgConnection,
     digest: [u8; 32],
     state: State,
     status: Option<u16>,
@@ -133,7 +132,7 @@ pub async fn settle(
     .bind(state.name())
     .bind(status.map(u16::cast_signed))
     .bind(entries.map(|entries| i32::try_from(entries).unwrap_or(i32::MAX)))
-    .execute(pool)
+    .execute(connection)
     .await?;
     Ok(())
 }

@@ -7,7 +7,7 @@ use crate::files::{FileId, FileVersion, Media, PARSER_VERSION, Reading};
 use apollo_shared::envelope::Microseconds;
 use sqlx::postgres::PgArguments;
 use sqlx::query::Query;
-use sqlx::{AssertSqlSafe, Connection as _, PgConnection, PgExecutor, PgPool, Postgres};
+use sqlx::{AssertSqlSafe, Connection as _, PgConnection, PgExecutor, Postgres};
 use std::collections::BTreeSet;
 use std::sync::LazyLock;
 use time::OffsetDateTime;
@@ -102,12 +102,11 @@ static UPDATE: LazyLock<String> = LazyLock::new(|| {
 ///
 /// # Errors
 /// Nothing is stored then; see [`StoreError`].
-pub(crate) async fn store(pool: &PgPool, file: &NewFile<'_>) -> Result<Stored, StoreError> {
+pub(crate) async fn store(connection: &mut PgConnection, file: &NewFile<'_>) -> Result<Stored, StoreError> {
     let user_ids = BTreeSet::from([file.id.user_id.clone()]);
     // The ping may be older than the end of a consent; the file comes now.
     let present = [Present { received_at: Microseconds::now(), user_ids: &user_ids }];
     let of_rows = BTreeSet::from([file.id.user_id.as_str()]);
-    let mut connection = pool.acquire().await?;
     let mut transaction = loop {
         let mut transaction = connection.begin().await?;
         match withdrawals::hindrance(&mut transaction, &present, &of_rows).await? {
@@ -115,7 +114,7 @@ pub(crate) async fn store(pool: &PgPool, file: &NewFile<'_>) -> Result<Stored, S
             Some(Hindrance::Withdrawn(_)) => return Ok(Stored::Withdrawn),
             Some(Hindrance::Unknown(user_ids)) => {
                 transaction.rollback().await?;
-                withdrawals::put_on_record(&mut connection, user_ids).await?;
+                withdrawals::put_on_record(connection, user_ids).await?;
             }
         }
     };

@@ -4,6 +4,7 @@
 
 pub mod accounts;
 pub mod archive;
+mod ask;
 pub mod backfill;
 pub mod callbacks;
 mod comments;
@@ -29,6 +30,7 @@ pub mod withdrawals;
 use crate::summaries::Registry;
 use crate::summaries::batch::{Outcomes, Reduced, Row, reduce};
 use apollo_shared::retry::Backoff;
+pub use ask::ask;
 use error::StoreError;
 use raw::{RawNotification, RawStore};
 use secrecy::{ExposeSecret, SecretString};
@@ -36,7 +38,6 @@ use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{Connection as _, PgConnection, PgPool};
 use staging::RecordTypes;
 use std::collections::BTreeSet;
-use std::io;
 use std::time::Duration;
 use withdrawals::{Hindrance, Present, Withdrawn};
 
@@ -70,10 +71,6 @@ const SESSION: [(&str, &str); 7] = [
 /// shorter one is for locks, so that a wait for somebody else's is never taken for a statement that is slow by
 /// itself.
 const TIME_LIMITS: [(&str, &str); 2] = [("statement_timeout", "30s"), ("lock_timeout", "10s")];
-
-/// How long a batch's transaction may take: the server ends each of its statements earlier, so a longer silence is
-/// that of a connection whose other end has gone without a word.
-const LONGEST_WRITE: Duration = Duration::from_secs(120);
 
 /// A wrong `DATABASE__URL`. The address is a secret and is not repeated.
 #[derive(Debug, thiserror::Error)]
@@ -138,15 +135,7 @@ impl Store<'_> {
     /// Nothing has been written then but the users' records; see [`StoreError`].
     pub async fn write(&self, batch: &Batch<'_>) -> Result<Written, StoreError> {
         self.raw.ensure_partitions(self.pool, raw::days(&batch.raw)).await?;
-        let mut connection = self.pool.acquire().await?;
-        match tokio::time::timeout(LONGEST_WRITE, self.write_over(&mut connection, batch)).await {
-            Ok(written) => written,
-            Err(_) => {
-                connection.close_on_drop();
-                let silence = format!("no answer for {} s", LONGEST_WRITE.as_secs());
-                Err(sqlx::Error::Io(io::Error::new(io::ErrorKind::TimedOut, silence)).into())
-            }
-        }
+        ask(self.pool, async |connection| self.write_over(connection, batch).await).await
     }
 
     async fn write_over(

@@ -4,6 +4,7 @@
 //! replay bring old ones), and dropped when the day is older than the retention. Both are functions of the database's
 //! (migration 25), because a worker's role may not change the schema itself.
 
+use super::ask;
 use super::error::{StoreError, lacks_partition};
 use crate::message::Message;
 use apollo_shared::envelope::Microseconds;
@@ -111,10 +112,8 @@ impl RawStore {
         if missing.is_empty() {
             return Ok(());
         }
-        sqlx::query("SELECT garmin_raw.make_partition(day) FROM unnest($1::date[]) AS missing (day)")
-            .bind(&missing)
-            .execute(pool)
-            .await?;
+        let make = "SELECT garmin_raw.make_partition(day) FROM unnest($1::date[]) AS missing (day)";
+        ask(pool, async |connection| sqlx::query(make).bind(&missing).execute(connection).await).await?;
         self.known().extend(missing);
         Ok(())
     }
@@ -157,10 +156,8 @@ impl RawStore {
     /// # Errors
     /// See [`StoreError`].
     pub async fn drop_before(&self, pool: &PgPool, oldest: Date) -> Result<Vec<String>, StoreError> {
-        let names = sqlx::query_scalar("SELECT garmin_raw.drop_partitions_before($1)")
-            .bind(oldest)
-            .fetch_all(pool)
-            .await?;
+        let drop = sqlx::query_scalar("SELECT garmin_raw.drop_partitions_before($1)").bind(oldest);
+        let names = ask(pool, async |connection| drop.fetch_all(connection).await).await?;
         self.known().retain(|day| *day >= oldest);
         Ok(names)
     }

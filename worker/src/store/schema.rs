@@ -136,7 +136,7 @@ pub async fn wait_until_ready(pool: &PgPool, readiness: &Readiness, stop: &Cance
 }
 
 async fn check_by(pool: &PgPool) -> Result<(), SchemaError> {
-    check(&mut *pool.acquire().await?).await
+    super::ask(pool, check).await
 }
 
 /// Brings the schema to this program's version, under a lock: of several that start at once, one does it and
