@@ -39,8 +39,8 @@ const QUEUES_KEPT: Duration = Duration::from_secs(1);
 /// How long the database's answers are kept, at least.
 const DATABASE_KEPT: Duration = Duration::from_secs(5);
 
-/// How long another program's worker may take to tell of itself.
-const WORKER_LIMIT: Duration = Duration::from_secs(2);
+/// How long another program's worker may take to tell of itself: longer than it waits for the database.
+const WORKER_LIMIT: Duration = Duration::from_secs(6);
 
 /// The worker that is asked for what only it knows.
 pub enum Worker {

@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 use time::OffsetDateTime;
 
 /// Rows of few tables are counted whole, so that the planner may choose to read them so.
-const LIMITS: &str = "SET LOCAL statement_timeout = '1500ms'; SET LOCAL enable_seqscan = on";
+const LIMITS: &str = "SET LOCAL statement_timeout = '3s'; SET LOCAL enable_seqscan = on";
 
 /// How many users there are, by what is heard of them. A user is heard of when their newest summary, of whatever type,
 /// arrives.
