@@ -2,10 +2,17 @@
 //!
 //! They are taken from below the range out of which the kernel serves outgoing connections. A port from `bind(…, 0)`
 //! would come from that very range, and any client on the machine could be given it while its service is being
-//! restarted. Between looking and binding another run may take a port all the same; whoever starts a service tries
-//! again then, see [`retry_with_new_ports`].
+//! restarted. A port that was found here is reserved for as long as this process runs, so that no other run or test is
+//! given it meanwhile. Whoever else may take it between looking and binding, so starting a service is tried again then,
+//! see [`retry_with_new_ports`].
 
-use std::{fs, net::TcpListener, ops::Range};
+use std::{
+    fs, io,
+    net::TcpListener,
+    ops::Range,
+    os::{linux::net::SocketAddrExt, unix::net},
+    sync::{Mutex, PoisonError},
+};
 
 use anyhow::{Context, Result};
 
@@ -13,7 +20,11 @@ use anyhow::{Context, Result};
 const TAKEN: [&str; 4] = ["Address already in use", "address already in use", "eaddrinuse", "already_in_use"];
 const ATTEMPTS: usize = 4;
 
-/// `N` different ports on which nothing listens at this moment.
+/// What reserves ports: sockets with an abstract name, of which there is one a machine, and which end with their process
+/// (unix(7)).
+static RESERVED: Mutex<Vec<net::UnixListener>> = Mutex::new(Vec::new());
+
+/// `N` different ports on which nothing listens at this moment, and which no other process is given before this one ends.
 ///
 /// # Errors
 /// There are no more.
@@ -24,12 +35,20 @@ pub fn free<const N: usize>() -> Result<[u16; N]> {
     let mut held = Vec::with_capacity(N);
     for port in &mut ports {
         let listener = (0..1000)
-            .find_map(|_| TcpListener::bind(("127.0.0.1", fastrand::u16(range.clone()))).ok())
+            .find_map(|_| reserve(fastrand::u16(range.clone())).ok())
             .with_context(|| format!("no free port between {} and {}", range.start, range.end))?;
         *port = listener.local_addr()?.port();
         held.push(listener);
     }
     Ok(ports)
+}
+
+fn reserve(port: u16) -> io::Result<TcpListener> {
+    let name = net::SocketAddr::from_abstract_name(format!("apollo-port-{port}"))?;
+    let reservation = net::UnixListener::bind_addr(&name)?;
+    let listener = TcpListener::bind(("127.0.0.1", port))?;
+    RESERVED.lock().unwrap_or_else(PoisonError::into_inner).push(reservation);
+    Ok(listener)
 }
 
 /// Runs `start`, and runs it again while it fails because a port was taken in the meantime.
@@ -70,6 +89,7 @@ mod tests {
         for (index, port) in ports.iter().enumerate() {
             assert!(!ports[..index].contains(port));
             TcpListener::bind(("127.0.0.1", *port)).unwrap();
+            assert!(reserve(*port).is_err(), "it would be given to another while its service is restarted");
         }
     }
 
